@@ -1,0 +1,1 @@
+"""Rowsmith: from rows to a running, watched, documented model."""

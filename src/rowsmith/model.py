@@ -1,0 +1,254 @@
+"""TrainedModel: schema, encoder, learners, calibration and threshold in one object that predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import narwhals as nw
+import numpy as np
+import polars as pl
+
+from rowsmith.conform import Conformer
+from rowsmith.recipe import Recipe
+from rowsmith.schema import Schema
+from rowsmith.state import State
+from rowsmith.storage import archive
+from rowsmith.types import Interval, JsonObject, Matrix, Prediction, Scores2D, Task, Vector
+
+PREDICTION_COLUMN = "prediction"
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One column of the encoded matrix. `source` is the table column it comes from.
+
+    `levels` is 0 for a number. For a category the values are codes 0..levels-1 (0 is "other": rare or unseen),
+    and NaN is missing.
+    """
+
+    name: str
+    source: str
+    levels: int = 0
+
+
+class Encoder(Protocol):
+    """Turns conforming rows into numbers, without looking at the target. The row path gives the batch path's bits."""
+
+    @property
+    def features(self) -> tuple[Feature, ...]: ...
+
+    def encode(self, frame: pl.DataFrame) -> Matrix:
+        """Conforming frame (see `Conformer`) to shape (rows, features)."""
+        ...
+
+    def encode_row(self, row: Mapping[str, Any]) -> Matrix:
+        """Conforming row to shape (features,)."""
+        ...
+
+    def to_state(self) -> State: ...
+
+
+class Learner(Protocol):
+    """A fitted model over the encoded matrix; whatever it needs in between (scaling, target encoding) is its own."""
+
+    family: ClassVar[str]
+
+    def predict(self, matrix: Matrix) -> Scores2D:
+        """Shape (rows, features) to class probabilities (rows, classes), or numbers (rows, 1)."""
+        ...
+
+    def predict_row(self, vector: Matrix) -> Vector:
+        """Shape (features,) to (classes,) or (1,): the very bits that `predict` gives for this row."""
+        ...
+
+    def to_state(self) -> State: ...
+
+
+class Calibrator(Protocol):
+    """Maps class probabilities to better ones, shape kept; each row on its own."""
+
+    def apply(self, scores: Scores2D) -> Scores2D: ...
+
+    def to_state(self) -> State: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A learner of the ensemble and its share; the shares of an ensemble sum to 1."""
+
+    weight: float
+    learner: Learner
+    trial: str = ""
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What training produces and everything else uses: files, single rows, the API and the page.
+
+    `threshold` is the probability of the event from which a binary answer is the event.
+    `interval_width` holds the lower and upper offset that turn a number into a prediction interval
+    (split-conformal quantiles of out-of-fold residuals; Lei et al. 2018, doi:10.1080/01621459.2017.1307116).
+    `facts` is plain JSON about how it came to be (metric, scores of cross-validation, leaderboard, seconds, ...).
+    """
+
+    kind: ClassVar[str] = "model"
+
+    schema: Schema
+    recipe: Recipe
+    task: Task
+    encoder: Encoder
+    members: tuple[Member, ...]
+    calibrator: Calibrator | None = None
+    threshold: float = 0.5
+    interval_width: Interval | None = None
+    facts: JsonObject = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "conformer", Conformer(self.schema))
+
+    conformer: Conformer = field(init=False, repr=False, compare=False)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.schema.labels
+
+    # -- batch ---------------------------------------------------------------------------------------------
+
+    def predict(self, rows: Any) -> Any:
+        """Labels as text, or numbers: a series of the caller's dataframe library, one value a row.
+
+        `rows` is any dataframe (pandas, polars, Arrow, ...) or a list of dicts. Raises SchemaError.
+        """
+        frame, native = _to_polars(rows)
+        table = self.predict_frame(frame)
+        return _to_native(table.select(PREDICTION_COLUMN), native)[PREDICTION_COLUMN]
+
+    def predict_proba(self, rows: Any) -> Any:
+        """A dataframe of the caller's library, one column per class, named by the label; each row sums to 1."""
+        if not self.task.is_classification:
+            raise AttributeError("predict_proba is for classification; this model predicts a number")
+        frame, native = _to_polars(rows)
+        scores = self.scores(self.encode(frame))
+        return _to_native(pl.DataFrame(scores, schema=list(self.labels)), native)
+
+    def predict_frame(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The full answer for each row, in order: `prediction`, then `probability_<label>` or `low` and `high`."""
+        return self.answer_frame(self.scores(self.encode(frame)))
+
+    def encode(self, frame: pl.DataFrame) -> Matrix:
+        """Any frame with the schema's columns to the encoded matrix. Raises SchemaError."""
+        return self.encoder.encode(self.conformer.frame(frame).frame)
+
+    def scores(self, matrix: Matrix) -> Scores2D:
+        """Encoded matrix to calibrated probabilities (rows, classes), or numbers (rows, 1)."""
+        total = np.zeros((len(matrix), max(len(self.labels), 1)))
+        for member in self.members:
+            total += member.weight * member.learner.predict(matrix)
+        return self.calibrator.apply(total) if self.calibrator else total
+
+    def answer_frame(self, scores: Scores2D) -> pl.DataFrame:
+        """Scores to the columns that `predict_frame` promises."""
+        if self.task.is_classification:
+            labels = np.array(self.labels, dtype=object)[self.choose(scores)]
+            columns = {f"probability_{label}": scores[:, i] for i, label in enumerate(self.labels)}
+            return pl.DataFrame({PREDICTION_COLUMN: pl.Series(labels.tolist(), dtype=pl.String), **columns})
+        answer = {PREDICTION_COLUMN: scores[:, 0]}
+        if self.interval_width is not None:
+            answer |= {"low": scores[:, 0] + self.interval_width.low, "high": scores[:, 0] + self.interval_width.high}
+        return pl.DataFrame(answer)
+
+    def choose(self, scores: Scores2D) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Class codes, shape (rows,): the threshold decides for two classes, the largest probability for more."""
+        if self.task is Task.BINARY:
+            return (scores[:, 1] >= self.threshold).astype(np.int64)
+        return scores.argmax(axis=1).astype(np.int64)
+
+    # -- one row -------------------------------------------------------------------------------------------
+
+    def predict_row(self, row: Mapping[str, Any]) -> Prediction:
+        """One dict in, one answer out, with the very bits of the batch path. Raises SchemaError."""
+        conforming = self.conformer.row(row)
+        scores = self.scores_row(self.encoder.encode_row(conforming.row))
+        return self.answer(scores, warnings=tuple(fault.message for fault in conforming.warnings))
+
+    def scores_row(self, vector: Matrix) -> Vector:
+        """Shape (features,) to (classes,) or (1,)."""
+        total = np.zeros(max(len(self.labels), 1))
+        for member in self.members:
+            total += member.weight * member.learner.predict_row(vector)
+        return self.calibrator.apply(total[None, :])[0] if self.calibrator else total
+
+    def answer(self, scores: Vector, warnings: tuple[str, ...] = ()) -> Prediction:
+        values: list[float] = scores.tolist()
+        if self.task.is_classification:
+            chosen = int(values[1] >= self.threshold) if self.task is Task.BINARY else int(scores.argmax())
+            return Prediction(self.labels[chosen], dict(zip(self.labels, values, strict=True)), warnings=warnings)
+        width = self.interval_width
+        interval = Interval(values[0] + width.low, values[0] + width.high) if width else None
+        return Prediction(values[0], interval=interval, warnings=warnings)
+
+    # -- on disk -------------------------------------------------------------------------------------------
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the artifact folder (see storage/archive.py); `rowsmith.load` reads it back. Raises StorageError."""
+        return archive.write(Path(folder), self.to_state())
+
+    def to_state(self) -> State:
+        children = {f"member-{i}": member.learner.to_state() for i, member in enumerate(self.members)}
+        children["encoder"] = self.encoder.to_state()
+        if self.calibrator is not None:
+            children["calibrator"] = self.calibrator.to_state()
+        width = self.interval_width
+        data: JsonObject = {
+            "schema": self.schema.to_dict(),
+            "recipe": self.recipe.to_dict(),
+            "task": self.task.value,
+            "members": [{"weight": member.weight, "trial": member.trial} for member in self.members],
+            "threshold": self.threshold,
+            "interval_width": [width.low, width.high] if width else None,
+            "facts": self.facts,
+        }
+        return State(self.kind, data, children=children)
+
+    @classmethod
+    def from_state(cls, state: State, parts: Mapping[str, Any]) -> TrainedModel:
+        """`parts` are the restored children of `state`, by name (see workflows/artifact.py)."""
+        data = state.data
+        width = data["interval_width"]
+        members = tuple(
+            Member(item["weight"], parts[f"member-{i}"], item["trial"]) for i, item in enumerate(data["members"])
+        )
+        return cls(
+            schema=Schema.from_dict(data["schema"]),
+            recipe=Recipe.from_dict(data["recipe"]),
+            task=Task(data["task"]),
+            encoder=parts["encoder"],
+            members=members,
+            calibrator=parts.get("calibrator"),
+            threshold=data["threshold"],
+            interval_width=Interval(*width) if width else None,
+            facts=data["facts"],
+        )
+
+
+def _to_polars(rows: Any) -> tuple[pl.DataFrame, Any]:
+    """The rows as polars, and the dataframe module of the caller (None: polars answers)."""
+    if isinstance(rows, pl.DataFrame):
+        return rows, None
+    if isinstance(rows, pl.LazyFrame):
+        return rows.collect(), None
+    if isinstance(rows, Mapping):
+        rows = [rows]
+    if isinstance(rows, Sequence):
+        return pl.DataFrame(rows, infer_schema_length=None, strict=False), None
+    frame = nw.from_native(rows, eager_only=True)
+    return frame.to_polars(), nw.get_native_namespace(frame)
+
+
+def _to_native(table: pl.DataFrame, namespace: Any) -> Any:
+    if namespace is None:
+        return table
+    return nw.from_dict(table.to_dict(as_series=False), backend=namespace).to_native()

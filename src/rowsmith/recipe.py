@@ -1,0 +1,149 @@
+"""Recipe: WHAT to train. Read from rowsmith.toml, frozen, hashed, and kept with the model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rowsmith.errors import RecipeError
+from rowsmith.schema import Policy
+from rowsmith.types import ColumnKind, JsonObject, Task
+
+RECIPE_FILE = "rowsmith.toml"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataSection(_Section):
+    """Where the rows come from, and how to read them where detection is wrong."""
+
+    source: str | None = Field(None, description="a file, a folder, a glob of parts, or - for standard input")
+    separator: str | None = Field(None, description="of a CSV file; detected when absent")
+    quote: str | None = Field(None, description="the quote character of a CSV file")
+    encoding: str | None = Field(None, description="of a text file, such as utf-8 or cp1252; detected when absent")
+    decimal: Literal[".", ","] | None = Field(None, description="the decimal mark of numbers written as text")
+    header: bool | None = Field(None, description="whether the first line names the columns; detected when absent")
+    sheet: str | None = Field(None, description="of an Excel file; the first when absent")
+
+
+class TargetSection(_Section):
+    column: str | None = Field(None, description="the column to predict")
+    task: Task | None = Field(None, description="binary, multiclass or regression; inferred when absent")
+    metric: str | None = Field(None, description="what to optimise; roc_auc, log_loss or rmse by task when absent")
+    positive: str | None = Field(None, description="the label that is the event of a binary target; the rarer one when absent")
+
+
+class ColumnsSection(_Section):
+    ignore: tuple[str, ...] = Field((), description="columns that the model must not see")
+    time: str | None = Field(None, description="rows are split by this column: train on the past, test on the future")
+    group: str | None = Field(None, description="rows of one group stay on one side of every split")
+    weight: str | None = Field(None, description="how much each row counts")
+    subject_id: str | None = Field(None, description="whom a row is about; kept out of the model")
+    sensitive: tuple[str, ...] = Field((), description="scores are compared between the groups of these columns")
+    kinds: dict[str, ColumnKind] = Field(default_factory=dict, description="the kind of a column where the inferred one is wrong")
+
+
+class SplitSection(_Section):
+    holdout: float = Field(0.2, ge=0, lt=1, description="share of rows sealed away for the one final test; 0 trains on all rows")
+    folds: int = Field(5, ge=2, le=20, description="folds of cross-validation")
+
+
+class TrainSection(_Section):
+    seconds: float | None = Field(None, gt=0, description="wall time for the training; 60 when neither this nor max_trials is given")
+    max_trials: int | None = Field(None, ge=1, description="stop after this many configurations; makes the work repeatable")
+    cores: int | None = Field(None, ge=1, description="processor cores to use; all that are available when absent")
+    memory_mb: int | None = Field(None, ge=256, description="memory to stay within")
+    seed: int = Field(0, ge=0, description="everything random comes from this number")
+    families: tuple[str, ...] = Field((), description="model families to try; all when empty")
+    threshold_metric: str | None = Field(None, description="what the decision threshold optimises; balanced_accuracy when absent")
+    interval: float = Field(0.9, gt=0, lt=1, description="share of true values that prediction intervals should cover")
+
+
+class PoliciesSection(_Section):
+    """See rowsmith.schema.Policies."""
+
+    missing_column: Policy = "error"
+    unknown_column: Policy = "accept"
+    missing_value: Policy = "accept"
+    wrong_type: Policy = "error"
+    unseen_category: Policy = "warn"
+    out_of_range: Policy = "warn"
+
+
+class GatesSection(_Section):
+    better_than_baseline: bool = Field(True, description="a champion must beat the simple model on the test part")
+    confidence: float = Field(0.95, gt=0.5, lt=1, description="how sure 'worse than the champion' must be to refuse")
+    max_group_gap: float | None = Field(None, ge=0, le=1, description="refuse when a score differs by more than this between groups of a sensitive column")
+
+
+class MonitorSection(_Section):
+    window: Literal["hour", "day", "week", "month"] | None = Field(None, description="length of a window; chosen from the volume when absent")
+    drift_threshold: float = Field(0.2, gt=0, description="effect size (population stability index) from which a column counts as drifted")
+    min_rows: int = Field(50, ge=1, description="a window with fewer rows is not judged")
+
+
+class ChecksSection(_Section):
+    ignore: tuple[str, ...] = Field((), description="codes of checks whose findings are accepted")
+
+
+class Recipe(_Section):
+    """Everything that decides which model comes out of which rows."""
+
+    name: str = Field("model", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="the name versions are kept under")
+    data: DataSection = DataSection()
+    target: TargetSection = TargetSection()
+    columns: ColumnsSection = ColumnsSection()
+    split: SplitSection = SplitSection()
+    train: TrainSection = TrainSection()
+    policies: PoliciesSection = PoliciesSection()
+    gates: GatesSection = GatesSection()
+    monitor: MonitorSection = MonitorSection()
+    checks: ChecksSection = ChecksSection()
+
+    @classmethod
+    def from_dict(cls, data: JsonObject, *, where: str = "recipe") -> Recipe:
+        """Raises RecipeError that names every key at fault."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as problem:
+            lines = [_explain(error) for error in problem.errors()]
+            raise RecipeError("; ".join(lines), where=where, next_step="see docs/reference/recipe.md") from problem
+
+    @classmethod
+    def read(cls, path: Path) -> Recipe:
+        """Raises RecipeError for a file that is not TOML or not a recipe."""
+        try:
+            data = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+            raise RecipeError(f"this is not a TOML file: {problem}", where=str(path)) from problem
+        return cls.from_dict(data, where=str(path))
+
+    def changed(self, **sections: dict[str, Any]) -> Recipe:
+        """A copy with some keys of some sections changed; keys whose value is None are left as they are."""
+        data = self.model_dump(mode="json")
+        for section, keys in sections.items():
+            data[section] |= {key: value for key, value in keys.items() if value is not None}
+        return Recipe.from_dict(data)
+
+    def to_dict(self) -> JsonObject:
+        return self.model_dump(mode="json")
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the canonical JSON, as hexadecimal text."""
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _explain(error: Any) -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"there is no setting {place}"
+    return f"{place}: {error['msg'][0].lower()}{error['msg'][1:]}, but got {error['input']!r}"

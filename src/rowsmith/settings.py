@@ -1,0 +1,88 @@
+"""Settings: WHERE this installation runs. The only reader of the environment; read by cli and serving alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rowsmith.errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A name, the environment variable, a default and a sentence. The documentation is made from this list."""
+
+    name: str
+    variable: str
+    default: Any
+    convert: Callable[[str], Any]
+    sentence: str
+
+
+def _flag(text: str) -> bool:
+    if text.lower() in {"1", "true", "yes", "on"}:
+        return True
+    if text.lower() in {"0", "false", "no", "off", ""}:
+        return False
+    raise ValueError("true or false")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number <= 0:
+        raise ValueError("a whole number above 0")
+    return number
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("store", "ROWSMITH_STORE", ".rowsmith", str, "The folder that keeps snapshots, versions and the database, relative to the project."),
+    Setting("database_url", "ROWSMITH_DATABASE_URL", "", str, "An SQLAlchemy URL, such as postgresql+psycopg://user@host/name; a SQLite file in the store when empty."),
+    Setting("host", "ROWSMITH_HOST", "127.0.0.1", str, "The address the server listens on."),
+    Setting("port", "PORT", 8000, _positive, "The port the server listens on."),
+    Setting("workers", "ROWSMITH_WORKERS", 2, _positive, "Server processes."),
+    Setting("max_body_mb", "ROWSMITH_MAX_BODY_MB", 16, _positive, "The largest request body of the API, in megabytes."),
+    Setting("max_upload_mb", "ROWSMITH_MAX_UPLOAD_MB", 200, _positive, "The largest file the batch page takes, in megabytes."),
+    Setting("max_rows", "ROWSMITH_MAX_ROWS", 10_000, _positive, "The most rows in one API request."),
+    Setting("log_predictions", "ROWSMITH_LOG_PREDICTIONS", True, _flag, "Whether served predictions are kept for monitoring."),
+    Setting("cores", "OMP_NUM_THREADS", 0, int, "Processor cores for training; 0 means all that are available."),
+    Setting("no_color", "NO_COLOR", False, lambda text: text != "", "Plain output without colours when set."),
+    Setting("source_date_epoch", "SOURCE_DATE_EPOCH", None, int, "Seconds since 1970 that stand for now in everything that is written, for repeatable builds."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    store: str = ".rowsmith"
+    database_url: str = ""
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 2
+    max_body_mb: int = 16
+    max_upload_mb: int = 200
+    max_rows: int = 10_000
+    log_predictions: bool = True
+    cores: int = 0
+    no_color: bool = False
+    source_date_epoch: int | None = None
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Raises SettingsError that names the variable, what it held and what is allowed."""
+    environment = os.environ if environment is None else environment
+    values: dict[str, Any] = {}
+    for setting in SETTINGS:
+        text = environment.get(setting.variable)
+        if text is None:
+            continue
+        try:
+            values[setting.name] = setting.convert(text)
+        except ValueError as problem:
+            raise SettingsError(
+                f"the environment variable {setting.variable} cannot be used",
+                received=repr(text),
+                allowed=str(problem),
+                next_step=setting.sentence,
+            ) from problem
+    return Settings(**values)
