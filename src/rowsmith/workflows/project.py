@@ -1,0 +1,103 @@
+"""Project: a folder with a recipe and a store. Everything the command line and the server work on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rowsmith.errors import NotFoundError
+from rowsmith.recipe import RECIPE_FILE, Recipe
+
+if TYPE_CHECKING:
+    from rowsmith.ingestion.snapshot import SnapshotStore
+    from rowsmith.model import TrainedModel
+    from rowsmith.monitoring.log import PredictionLog
+    from rowsmith.registry.versions import Registry, Version
+    from rowsmith.storage.database import Database
+
+SCHEMA_FILE = "schema.toml"
+STORE = ".rowsmith"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project folder. Opening one creates nothing; the store appears with the first thing kept in it."""
+
+    root: Path
+    recipe: Recipe
+    store: Path
+    database_url: str
+
+    @property
+    def schema_path(self) -> Path:
+        return self.root / SCHEMA_FILE
+
+    @cached_property
+    def snapshots(self) -> SnapshotStore:
+        from rowsmith.ingestion.snapshot import SnapshotStore
+
+        return SnapshotStore(self.store / "snapshots")
+
+    @cached_property
+    def database(self) -> Database:
+        from rowsmith.storage.database import open_database
+
+        if self.database_url.startswith("sqlite"):
+            self.store.mkdir(parents=True, exist_ok=True)
+        return open_database(self.database_url)
+
+    @cached_property
+    def registry(self) -> Registry:
+        from rowsmith.registry.versions import Registry
+
+        return Registry(self.database, self.store / "versions")
+
+    @cached_property
+    def log(self) -> PredictionLog:
+        from rowsmith.monitoring.log import PredictionLog
+
+        return PredictionLog(self.database)
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing was ever kept here."""
+        return self.database_url.startswith("sqlite") and not self.store.exists()
+
+    def with_recipe(self, recipe: Recipe) -> Project:
+        return replace(self, recipe=recipe)
+
+    def version(self, ref: str | int = "champion", name: str | None = None) -> Version:
+        """A version of this project's model by number, `champion` or `latest`. Raises NotFoundError."""
+        if self.is_empty:
+            raise NotFoundError("there is no model here yet", where=str(self.root), next_step=NO_MODEL_YET)
+        return self.registry.get(name or self.recipe.name, ref)
+
+    def model(self, ref: str | int = "champion", name: str | None = None) -> TrainedModel:
+        """A version, loaded. Raises NotFoundError, ArtifactError."""
+        from rowsmith.workflows.artifact import load
+
+        return load(self.registry.folder(self.version(ref, name)) / "model")
+
+
+NO_MODEL_YET = "train one with: rowsmith run DATA --target COLUMN"
+
+
+def open_project(
+    path: str | Path = ".", *, config: str | Path | None = None, store: str | Path = STORE, database_url: str = ""
+) -> Project:
+    """The project in a folder. Its recipe is `config`, or `rowsmith.toml` where there is one, or the defaults.
+
+    `store` is relative to the folder. `database_url` is an SQLAlchemy URL; a SQLite file in the store when empty.
+    Raises NotFoundError for a folder or recipe that does not exist, RecipeError for one that makes no sense.
+    """
+    root = Path(path).resolve()
+    if not root.is_dir():
+        raise NotFoundError("there is no such project folder", received=str(path), next_step="make one with: rowsmith init NAME")
+    recipe_path = Path(config) if config else root / RECIPE_FILE
+    if config and not recipe_path.is_file():
+        raise NotFoundError("there is no such recipe", received=str(config))
+    recipe = Recipe.read(recipe_path) if recipe_path.is_file() else Recipe()
+    folder = root / store
+    return Project(root, recipe, folder, database_url or f"sqlite:///{folder / 'rowsmith.db'}")
