@@ -88,7 +88,9 @@ class Metric:
     `function(truth, predicted, weights)` returns a float. `truth` holds class codes 0..k-1 (int64) or
     numbers (float64), shape (rows,). `predicted` is, by `needs`: `probabilities` (rows, classes),
     `labels` (rows,) of class codes, or `values` (rows,). `weights` is None or shape (rows,).
-    For binary tasks class 1 is the event.
+    For binary tasks class 1 is the event. A score that is not defined (one class only, no rows) is NaN.
+    `prepare(truth, predicted)`, where there is one, returns a function of the weights that gives the same
+    score faster when it is asked many times (the bootstrap).
     """
 
     name: str
@@ -98,6 +100,16 @@ class Metric:
     greater_is_better: bool
     function: Callable[[Array, Array, Vector | None], float]
     source: str = ""
+    prepare: Callable[[Array, Array], Callable[[Vector], float]] | None = None
+
+    def predicted(self, scores: Scores2D, threshold: float = 0.5) -> Array:
+        """What `function` needs, from what a model answers; `threshold` is that of the event of a binary task."""
+        if self.needs == "probabilities":
+            return scores
+        if self.needs == "values":
+            return scores[:, 0]
+        codes = scores[:, 1] >= threshold if scores.shape[1] == 2 else scores.argmax(axis=1)
+        return codes.astype(np.int64)
 
     def error(self, score: float) -> float:
         """The score turned so that lower is better (used to compare, never to print)."""
