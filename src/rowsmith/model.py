@@ -16,22 +16,12 @@ from rowsmith.recipe import Recipe
 from rowsmith.schema import Schema
 from rowsmith.state import State
 from rowsmith.storage import archive
+
+# Feature lives in types, so that a worker process that fits a learner need not load the dataframe library.
+from rowsmith.types import Feature as Feature
 from rowsmith.types import Interval, JsonObject, Matrix, Prediction, Scores2D, Task, Vector
 
 PREDICTION_COLUMN = "prediction"
-
-
-@dataclass(frozen=True, slots=True)
-class Feature:
-    """One column of the encoded matrix. `source` is the table column it comes from.
-
-    `levels` is 0 for a number. For a category the values are codes 0..levels-1 (0 is "other": rare or unseen),
-    and NaN is missing.
-    """
-
-    name: str
-    source: str
-    levels: int = 0
 
 
 class Encoder(Protocol):

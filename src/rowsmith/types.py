@@ -66,6 +66,19 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Feature:
+    """One column of the encoded matrix. `source` is the table column it comes from.
+
+    `levels` is 0 for a number. For a category the values are codes 0..levels-1 (0 is "other": rare or unseen),
+    and NaN is missing.
+    """
+
+    name: str
+    source: str
+    levels: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """What a check saw: plain data, rendered elsewhere."""
 
