@@ -1,0 +1,96 @@
+"""A whole column brought to the type of its kind: native types by a cast, all else by way of its different values."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+import polars as pl
+
+from rowsmith.conform.parsing import Convert
+from rowsmith.schema import NUMERIC_KINDS
+from rowsmith.types import ColumnKind
+
+DTYPES: dict[ColumnKind, pl.DataType] = {
+    ColumnKind.NUMBER: pl.Float64(),
+    ColumnKind.INTEGER: pl.Float64(),
+    ColumnKind.BOOLEAN: pl.Boolean(),
+    ColumnKind.CATEGORY: pl.String(),
+    ColumnKind.TEXT: pl.String(),
+    ColumnKind.DATETIME: pl.Datetime("us"),
+}
+EPOCH = datetime(1970, 1, 1)
+FIRST_DAY = (date.min - EPOCH.date()).days
+LAST_DAY = (date.max - EPOCH.date()).days
+TICKS_PER_DAY = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+
+
+def conform_series(raw: pl.Series, kind: ColumnKind, convert: Convert) -> tuple[pl.Series, pl.Series | None]:
+    """The values as `DTYPES[kind]`, and a mask of those that could not be read (they are null), or None."""
+    dtype = DTYPES[kind]
+    if raw.dtype.is_float():
+        raw = raw.fill_nan(None)
+    if kind in NUMERIC_KINDS and (raw.dtype.is_float() or raw.dtype.is_integer() or raw.dtype == pl.Boolean):
+        return raw.cast(dtype), None
+    if raw.dtype == dtype == pl.Boolean or raw.dtype == pl.Null:
+        return raw.cast(dtype), None
+    if raw.dtype.is_nested():
+        return _no_values(raw, dtype), _or_none(raw.is_not_null())
+    if raw.dtype in (pl.Date, pl.Datetime):
+        return _conform_temporal(raw, kind, convert)
+    if isinstance(raw.dtype, pl.Categorical | pl.Enum):
+        raw = raw.cast(pl.String)
+    return _conform_objects(raw, dtype, convert) if raw.dtype == pl.Object else _conform_unique(raw, dtype, convert)
+
+
+def _conform_temporal(raw: pl.Series, kind: ColumnKind, convert: Convert) -> tuple[pl.Series, pl.Series | None]:
+    """Polars reaches further than the years 1 to 9999 that Python has; those days are refused."""
+    per_day = TICKS_PER_DAY[raw.dtype.time_unit or "us"] if isinstance(raw.dtype, pl.Datetime) else 1
+    ticks = raw.to_physical()
+    wrong = _or_none(((ticks < FIRST_DAY * per_day) | (ticks >= (LAST_DAY + 1) * per_day)).fill_null(False))
+    if wrong is not None:
+        raw = raw.set(wrong, None)
+    if kind is not ColumnKind.DATETIME:
+        values, refused = _conform_unique(raw, DTYPES[kind], convert)
+        return values, refused if wrong is None else (wrong if refused is None else wrong | refused)
+    values = raw.cast(pl.Datetime("us"))
+    # The ticks of a column with a time zone count in UTC; the cast drops the zone and keeps the ticks.
+    return values, wrong
+
+
+def _conform_unique(raw: pl.Series, dtype: pl.DataType, convert: Convert) -> tuple[pl.Series, pl.Series | None]:
+    old = raw.drop_nulls().unique()
+    values = old.to_list()
+    new, refused = _convert_all(values, convert)
+    if not refused and raw.dtype == dtype and new == values:
+        return raw, None
+    if not values:
+        return _no_values(raw, dtype), None
+    mapped = raw.replace_strict(old, pl.Series(new, dtype=dtype), default=None, return_dtype=dtype)
+    return mapped, raw.is_in(old.gather(refused).implode()).fill_null(False) if refused else None
+
+
+def _conform_objects(raw: pl.Series, dtype: pl.DataType, convert: Convert) -> tuple[pl.Series, pl.Series | None]:
+    new, refused = _convert_all(raw.to_list(), convert)
+    mask = pl.Series([False] * len(raw), dtype=pl.Boolean)
+    return pl.Series(raw.name, new, dtype=dtype), mask.scatter(refused, True) if refused else None
+
+
+def _convert_all(values: list[object], convert: Convert) -> tuple[list[object], list[int]]:
+    """The converted values, and the places of those that could not be."""
+    new: list[object] = []
+    refused = []
+    for place, value in enumerate(values):
+        try:
+            new.append(convert(value))
+        except ValueError:
+            new.append(None)
+            refused.append(place)
+    return new, refused
+
+
+def _no_values(raw: pl.Series, dtype: pl.DataType) -> pl.Series:
+    return pl.Series(raw.name, [None] * len(raw), dtype=dtype)
+
+
+def _or_none(mask: pl.Series) -> pl.Series | None:
+    return mask if mask.any() else None
