@@ -34,69 +34,106 @@ class DataSection(_Section):
 
 
 class TargetSection(_Section):
+    """What to predict, and by which measure."""
+
     column: str | None = Field(None, description="the column to predict")
     task: Task | None = Field(None, description="binary, multiclass or regression; inferred when absent")
     metric: str | None = Field(None, description="what to optimise; roc_auc, log_loss or rmse by task when absent")
-    positive: str | None = Field(None, description="the label that is the event of a binary target; the rarer one when absent")
+    positive: str | None = Field(
+        None, description="the label that is the event of a binary target; the rarer one when absent"
+    )
 
 
 class ColumnsSection(_Section):
+    """What columns are for, and what their values are where inference is wrong."""
+
     ignore: tuple[str, ...] = Field((), description="columns that the model must not see")
     time: str | None = Field(None, description="rows are split by this column: train on the past, test on the future")
     group: str | None = Field(None, description="rows of one group stay on one side of every split")
     weight: str | None = Field(None, description="how much each row counts")
     subject_id: str | None = Field(None, description="whom a row is about; kept out of the model")
     sensitive: tuple[str, ...] = Field((), description="scores are compared between the groups of these columns")
-    kinds: dict[str, ColumnKind] = Field(default_factory=dict, description="the kind of a column where the inferred one is wrong")
+    kinds: dict[str, ColumnKind] = Field(
+        default_factory=dict, description="the kind of a column where the inferred one is wrong"
+    )
 
 
 class SplitSection(_Section):
-    holdout: float = Field(0.2, ge=0, lt=1, description="share of rows sealed away for the one final test; 0 trains on all rows")
+    """How rows are divided between training and the one final test."""
+
+    holdout: float = Field(
+        0.2, ge=0, lt=1, description="share of rows sealed away for the one final test; 0 trains on all rows"
+    )
     folds: int = Field(5, ge=2, le=20, description="folds of cross-validation")
 
 
 class TrainSection(_Section):
-    seconds: float | None = Field(None, gt=0, description="wall time for the training; 60 when neither this nor max_trials is given")
-    max_trials: int | None = Field(None, ge=1, description="stop after this many configurations; makes the work repeatable")
+    """How much work goes into the training, and on what."""
+
+    seconds: float | None = Field(
+        None, gt=0, description="wall time for the training; 60 when neither this nor max_trials is given"
+    )
+    max_trials: int | None = Field(
+        None, ge=1, description="stop after this many configurations; makes the work repeatable"
+    )
     cores: int | None = Field(None, ge=1, description="processor cores to use; all that are available when absent")
     memory_mb: int | None = Field(None, ge=256, description="memory to stay within")
     seed: int = Field(0, ge=0, description="everything random comes from this number")
     families: tuple[str, ...] = Field((), description="model families to try; all when empty")
-    threshold_metric: str | None = Field(None, description="what the decision threshold optimises; balanced_accuracy when absent")
+    threshold_metric: str | None = Field(
+        None, description="what the decision threshold optimises; balanced_accuracy when absent"
+    )
     interval: float = Field(0.9, gt=0, lt=1, description="share of true values that prediction intervals should cover")
 
 
 class PoliciesSection(_Section):
-    """See rowsmith.schema.Policies."""
+    """What happens when a row departs from the schema: `error` refuses, `warn` says so, `accept` goes on silently."""
 
-    missing_column: Policy = "error"
-    unknown_column: Policy = "accept"
-    missing_value: Policy = "accept"
-    wrong_type: Policy = "error"
-    unseen_category: Policy = "warn"
-    out_of_range: Policy = "warn"
+    missing_column: Policy = Field("error", description="a column that always had a value in training is not there")
+    unknown_column: Policy = Field("accept", description="a column that training did not have; accepted, it is ignored")
+    missing_value: Policy = Field("accept", description="no value in a column that always had one in training")
+    wrong_type: Policy = Field("error", description="a value that cannot be read; accepted, it counts as missing")
+    unseen_category: Policy = Field("warn", description="a level that training did not see; it counts as other")
+    out_of_range: Policy = Field("warn", description="a number or date beyond those of training; it is used as it is")
 
 
 class GatesSection(_Section):
+    """What stands between a new version and becoming champion."""
+
     better_than_baseline: bool = Field(True, description="a champion must beat the simple model on the test part")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="how sure 'worse than the champion' must be to refuse")
-    max_group_gap: float | None = Field(None, ge=0, le=1, description="refuse when a score differs by more than this between groups of a sensitive column")
+    max_group_gap: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="refuse when a score differs by more than this between groups of a sensitive column",
+    )
 
 
 class MonitorSection(_Section):
-    window: Literal["hour", "day", "week", "month"] | None = Field(None, description="length of a window; chosen from the volume when absent")
-    drift_threshold: float = Field(0.2, gt=0, description="effect size (population stability index) from which a column counts as drifted")
+    """When served predictions count as drifted."""
+
+    window: Literal["hour", "day", "week", "month"] | None = Field(
+        None, description="length of a window; chosen from the volume when absent"
+    )
+    drift_threshold: float = Field(
+        0.2, gt=0, description="effect size (population stability index) from which a column counts as drifted"
+    )
     min_rows: int = Field(50, ge=1, description="a window with fewer rows is not judged")
 
 
 class ChecksSection(_Section):
+    """Checks of the data."""
+
     ignore: tuple[str, ...] = Field((), description="codes of checks whose findings are accepted")
 
 
 class Recipe(_Section):
     """Everything that decides which model comes out of which rows."""
 
-    name: str = Field("model", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="the name versions are kept under")
+    name: str = Field(
+        "model", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="the name versions are kept under"
+    )
     data: DataSection = DataSection()
     target: TargetSection = TargetSection()
     columns: ColumnsSection = ColumnsSection()

@@ -36,19 +36,60 @@ def _positive(text: str) -> int:
     return number
 
 
+def _threads(text: str) -> int:
+    """OpenMP allows one number for each level of nesting; the outermost counts here."""
+    number = int(text.split(",")[0])
+    if number < 0:
+        raise ValueError("a whole number of at least 0")
+    return number
+
+
 SETTINGS: tuple[Setting, ...] = (
-    Setting("store", "ROWSMITH_STORE", ".rowsmith", str, "The folder that keeps snapshots, versions and the database, relative to the project."),
-    Setting("database_url", "ROWSMITH_DATABASE_URL", "", str, "An SQLAlchemy URL, such as postgresql+psycopg://user@host/name; a SQLite file in the store when empty."),
+    Setting(
+        "store",
+        "ROWSMITH_STORE",
+        ".rowsmith",
+        str,
+        "The folder that keeps snapshots, versions and the database, relative to the project.",
+    ),
+    Setting(
+        "database_url",
+        "ROWSMITH_DATABASE_URL",
+        "",
+        str,
+        "An SQLAlchemy URL, such as postgresql+psycopg://user@host/name; a SQLite file in the store when empty.",
+    ),
     Setting("host", "ROWSMITH_HOST", "127.0.0.1", str, "The address the server listens on."),
     Setting("port", "PORT", 8000, _positive, "The port the server listens on."),
     Setting("workers", "ROWSMITH_WORKERS", 2, _positive, "Server processes."),
     Setting("max_body_mb", "ROWSMITH_MAX_BODY_MB", 16, _positive, "The largest request body of the API, in megabytes."),
-    Setting("max_upload_mb", "ROWSMITH_MAX_UPLOAD_MB", 200, _positive, "The largest file the batch page takes, in megabytes."),
+    Setting(
+        "max_upload_mb",
+        "ROWSMITH_MAX_UPLOAD_MB",
+        200,
+        _positive,
+        "The largest file the batch page takes, in megabytes.",
+    ),
     Setting("max_rows", "ROWSMITH_MAX_ROWS", 10_000, _positive, "The most rows in one API request."),
-    Setting("log_predictions", "ROWSMITH_LOG_PREDICTIONS", True, _flag, "Whether served predictions are kept for monitoring."),
-    Setting("cores", "OMP_NUM_THREADS", 0, int, "Processor cores for training; 0 means all that are available."),
+    Setting(
+        "log_predictions",
+        "ROWSMITH_LOG_PREDICTIONS",
+        True,
+        _flag,
+        "Whether served predictions are kept for monitoring.",
+    ),
+    Setting("cores", "OMP_NUM_THREADS", 0, _threads, "Processor cores for training; 0 means all that are available."),
     Setting("no_color", "NO_COLOR", False, lambda text: text != "", "Plain output without colours when set."),
-    Setting("source_date_epoch", "SOURCE_DATE_EPOCH", None, int, "Seconds since 1970 that stand for now in everything that is written, for repeatable builds."),
+    Setting(
+        "debug", "ROWSMITH_DEBUG", False, _flag, "Whether the command line shows where in the code an error came from."
+    ),
+    Setting(
+        "source_date_epoch",
+        "SOURCE_DATE_EPOCH",
+        None,
+        int,
+        "Seconds since 1970 that stand for now in everything that is written, for repeatable builds.",
+    ),
 )
 
 
@@ -65,6 +106,7 @@ class Settings:
     log_predictions: bool = True
     cores: int = 0
     no_color: bool = False
+    debug: bool = False
     source_date_epoch: int | None = None
 
 
