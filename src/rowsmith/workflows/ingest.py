@@ -1,0 +1,133 @@
+"""Ingestion: from a source to a snapshot, its schema and what looks odd."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import polars as pl
+
+from rowsmith.conform import Conformer
+from rowsmith.errors import ChecksFailed, NotFoundError, RecipeError
+from rowsmith.ingestion.checks import run_checks
+from rowsmith.ingestion.infer import infer_schema
+from rowsmith.ingestion.schema_file import read_schema, write_schema
+from rowsmith.ingestion.snapshot import Snapshot
+from rowsmith.ingestion.sources import read_batches
+from rowsmith.recipe import Recipe
+from rowsmith.schema import Schema
+from rowsmith.types import Finding, OnProgress, Progress, Severity, no_progress
+from rowsmith.workflows.project import Project
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What came in: the snapshot, its rows, the schema and the findings."""
+
+    snapshot: Snapshot
+    frame: pl.DataFrame
+    schema: Schema
+    findings: tuple[Finding, ...]
+
+
+def ingest(
+    project: Project, source: Any = None, *, append_to: str | None = None, on_progress: OnProgress = no_progress
+) -> Ingested:
+    """Read a source (the recipe's when None) into a snapshot, settle its schema and check it.
+
+    The schema is written to `schema.toml`, where a person can read and edit it. Raises SourceError, SchemaError,
+    RecipeError; findings of any severity are returned.
+    """
+    snapshot = take_snapshot(project, source, append_to=append_to, on_progress=on_progress)
+    return examine(project, snapshot, on_progress=on_progress)
+
+
+def take_snapshot(
+    project: Project, source: Any = None, *, append_to: str | None = None, on_progress: OnProgress = no_progress
+) -> Snapshot:
+    """Read a source into the project's store; equal rows give the snapshot that is there already."""
+    location = project.recipe.data.source if source is None else source
+    if location is None:
+        raise RecipeError(
+            "there is nothing to read", next_step="name a file, or set source under [data] in rowsmith.toml"
+        )
+    if source is None and location != "-" and "://" not in location:
+        # A recipe's path is relative to its project, wherever the command runs.
+        location = str(project.root / location)
+    reading = read_batches(location, project.recipe.data)
+    return project.snapshots.add(
+        reading.batches, source=reading.description, facts=reading.facts, append_to=append_to, on_progress=on_progress
+    )
+
+
+def examine(project: Project, snapshot: Snapshot, *, on_progress: OnProgress = no_progress) -> Ingested:
+    """The schema and findings of a snapshot."""
+    on_progress(Progress("check", f"{snapshot.rows:,} rows: schema and checks"))
+    frame = project.snapshots.read(snapshot)
+    schema = settle_schema(project, frame)
+    return Ingested(snapshot, frame, schema, run_checks(frame, schema, project.recipe))
+
+
+def find_snapshot(project: Project, ref: str | None) -> Snapshot:
+    """A snapshot by id or its beginning; the newest when None. Raises NotFoundError."""
+    if ref is not None:
+        return project.snapshots.get(ref)
+    snapshots = project.snapshots.list()
+    if not snapshots:
+        raise NotFoundError("there is no snapshot yet", where=str(project.root), next_step="read one in with: rowsmith ingest DATA")
+    return max(snapshots, key=lambda snapshot: snapshot.created)
+
+
+def settle_schema(project: Project, frame: pl.DataFrame) -> Schema:
+    """The schema to train with: inferred, and bent to what `schema.toml` says where that is about the same table.
+
+    The file's kinds, roles and policies are the user's word; a table that breaks them is refused here, before any
+    training. Facts (levels, ranges) are taken afresh from the rows. The file is then brought up to date. A file that
+    describes another target, or a table with other columns, and that nobody edited is replaced.
+    """
+    recipe = project.recipe
+    path = project.schema_path
+    written = read_schema(path) if path.exists() else None
+    if written is not None and not _is_about(written, frame, recipe):
+        written = None
+    if written is None:
+        schema = with_policies(infer_schema(frame, recipe), recipe)
+    else:
+        Conformer(written).frame(frame)
+        kinds = {column.name: column.kind for column in written if column.name in frame.columns}
+        schema = infer_schema(frame, recipe.changed(columns={"kinds": {**kinds, **recipe.columns.kinds}}))
+        schema = _with_words_of(written, schema)
+    write_schema(schema, path)
+    return schema
+
+
+def with_policies(schema: Schema, recipe: Recipe) -> Schema:
+    """The schema with the policies that the recipe states."""
+    policies = {name: getattr(recipe.policies, name) for name in type(recipe.policies).model_fields}
+    return replace(schema, policies=replace(schema.policies, **policies))
+
+
+def stop_on_errors(findings: tuple[Finding, ...], recipe: Recipe) -> None:
+    """Raise ChecksFailed when a check found an error that the recipe does not accept."""
+    errors = [f for f in findings if f.severity is Severity.ERROR and f.code not in recipe.checks.ignore]
+    if errors:
+        raise ChecksFailed(
+            "; ".join(f"{finding.title}: {finding.message}".rstrip(".") for finding in errors),
+            next_step=" ".join(finding.advice for finding in errors)
+            + f" To accept it, add to rowsmith.toml: [checks] ignore = [{', '.join(repr(f.code) for f in errors)}]",
+        )
+
+
+def _is_about(written: Schema, frame: pl.DataFrame, recipe: Recipe) -> bool:
+    """Whether a schema file describes this table: the same target, and at least half of its columns."""
+    target = written.target
+    if (target.name if target else None) != recipe.target.column:
+        return False
+    shared = set(written.names) & set(frame.columns)
+    return 2 * len(shared) >= len(written.names)
+
+
+def _with_words_of(written: Schema, schema: Schema) -> Schema:
+    """The user's roles and policies over freshly inferred facts."""
+    columns = [replace(column, roles=written[column.name].roles) for column in schema if column.name in written]
+    return replace(schema.replaced(columns), policies=written.policies)

@@ -1,0 +1,239 @@
+"""The whole way: source, snapshot, schema, checks, training, the sealed test, report, version, gates, champion."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rowsmith.errors import RecipeError
+from rowsmith.evaluation.gates import GateReport, judge
+from rowsmith.evaluation.report import render_report
+from rowsmith.evaluation.score import Evaluation, evaluate
+from rowsmith.ingestion.snapshot import Snapshot
+from rowsmith.monitoring.reference import build_reference
+from rowsmith.registry.card import model_card
+from rowsmith.registry.provenance import gather
+from rowsmith.registry.versions import Version
+from rowsmith.storage.archive import MANIFEST
+from rowsmith.storage.files import sha256_of_file
+from rowsmith.training import fit_baselines
+from rowsmith.types import Finding, JsonObject, Metric, OnProgress, Progress, Scores2D, no_progress
+from rowsmith.workflows.challenge import Challenge, challenge, remember_learned
+from rowsmith.workflows.ingest import Ingested, examine, stop_on_errors, take_snapshot
+from rowsmith.workflows.project import Project
+from rowsmith.workflows.train import Fitted, deadline_of, fit, metric_of
+
+REPORT_FILE = "report.html"
+CARD_FILE = "card.md"
+EVALUATION_FILE = "evaluation.json"
+REFERENCE_FILE = "reference.json"
+PROVENANCE_FILE = "provenance.json"
+JOURNAL_FILE = "journal.jsonl"
+DOCUMENT_FILE = "document.json"
+# Rows of which the monitoring keeps a sketch, and the evaluation a picture.
+MAX_REFERENCE_ROWS = 100_000
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run ended with. `document` is the report as plain data."""
+
+    version: Version
+    folder: Path
+    promoted: bool
+    gates: GateReport
+    challenge: Challenge
+    evaluation: Evaluation
+    findings: tuple[Finding, ...]
+    snapshot: Snapshot
+    leaderboard: tuple[Any, ...]
+    document: JsonObject
+
+
+def run(
+    project: Project,
+    source: Any = None,
+    *,
+    actor: str = "rowsmith run",
+    executor: Executor | None = None,
+    on_progress: OnProgress = no_progress,
+) -> Outcome:
+    """From a source (the recipe's when None) to a version that is champion if the gates let it.
+
+    A refusal is an outcome, not an error: see `Outcome.promoted` and `Outcome.gates`. Raises SourceError,
+    SchemaError, ChecksFailed, RecipeError, TrainingError, StorageError; nothing is registered then.
+    """
+    if project.recipe.target.column is None:
+        raise RecipeError("no target column is named", next_step="name one: rowsmith run DATA --target COLUMN")
+    snapshot = take_snapshot(project, source, on_progress=on_progress)
+    return train_version(project, snapshot, actor=actor, executor=executor, on_progress=on_progress)
+
+
+def train_version(
+    project: Project,
+    snapshot: Snapshot,
+    *,
+    actor: str = "rowsmith train",
+    promote: bool = True,
+    executor: Executor | None = None,
+    on_progress: OnProgress = no_progress,
+) -> Outcome:
+    """From a snapshot to a registered version, promoted when `promote` is set and the gates pass."""
+    ingested = examine(project, snapshot, on_progress=on_progress)
+    stop_on_errors(ingested.findings, project.recipe)
+    begin = time.monotonic()
+    deadline = deadline_of(project.recipe.train, begin)
+    fitted = fit(
+        ingested.frame, ingested.schema, project.recipe, deadline=deadline, executor=executor, on_progress=on_progress
+    )
+    seconds = time.monotonic() - begin
+    return _conclude(project, ingested, fitted, seconds, actor, promote, on_progress)
+
+
+def _conclude(
+    project: Project,
+    ingested: Ingested,
+    fitted: Fitted,
+    seconds: float,
+    actor: str,
+    promote: bool,
+    on_progress: OnProgress,
+) -> Outcome:
+    """Judge on the sealed rows, register, and promote through the gates."""
+    metric = metric_of(fitted.model.schema, project.recipe)
+    on_progress(Progress("evaluate", f"the sealed test: {len(fitted.split.test):,} rows"))
+    evaluation = _evaluate(fitted, metric, on_progress)
+    rival = challenge(project, fitted.model, fitted.frame, fitted.target, fitted.split.test, metric)
+    gates = judge(evaluation, ingested.findings, rival.comparison, project.recipe.gates)
+    lineage = _lineage(project, ingested, fitted, seconds)
+    document = _document(ingested, fitted, evaluation, gates, rival, lineage)
+    on_progress(Progress("register", "writing the version and its report"))
+    version = project.registry.add(
+        project.recipe.name,
+        _writer(fitted, evaluation, lineage, document),
+        lineage=lineage,
+        metric=metric.name,
+        score=evaluation.score_of(metric.name),
+    )
+    promoted = promote and gates.passed
+    if promoted:
+        project.registry.promote(
+            version.name, version.number, reason=_reason(gates, rival), actor=actor, evidence=gates.to_dict()
+        )
+    return Outcome(
+        version=project.registry.get(version.name, version.number),
+        folder=project.registry.folder(version),
+        promoted=promoted,
+        gates=gates,
+        challenge=rival,
+        evaluation=evaluation,
+        findings=ingested.findings,
+        snapshot=ingested.snapshot,
+        leaderboard=fitted.result.leaderboard,
+        document=document,
+    )
+
+
+def _evaluate(fitted: Fitted, metric: Metric, on_progress: OnProgress) -> Evaluation:
+    test = fitted.split.test
+    frame, target = fitted.frame[test], fitted.target[test]
+    matrix = fitted.model.encode(frame)
+    baselines: dict[str, Scores2D] = {
+        name: learner.predict(matrix) for name, learner in fit_baselines(fitted.data).items()
+    }
+    weights = fitted.weights
+    return evaluate(
+        fitted.model,
+        frame,
+        target,
+        metric,
+        baselines=baselines,
+        weights=None if weights is None else weights[test],
+        seed=fitted.model.recipe.train.seed,
+        on_progress=on_progress,
+    )
+
+
+def _lineage(project: Project, ingested: Ingested, fitted: Fitted, seconds: float) -> JsonObject:
+    return {
+        "snapshot": ingested.snapshot.id,
+        "source": ingested.snapshot.source,
+        "recipe": project.recipe.hash,
+        "seed": project.recipe.train.seed,
+        "rows_trained": len(fitted.split.train),
+        "rows_tested": len(fitted.split.test),
+        "train_seconds": round(seconds, 3),
+        **gather(seed=project.recipe.train.seed, project=project.root),
+    }
+
+
+def _document(
+    ingested: Ingested,
+    fitted: Fitted,
+    evaluation: Evaluation,
+    gates: GateReport,
+    rival: Challenge,
+    lineage: JsonObject,
+) -> JsonObject:
+    """The report as plain data; the page, the file and the card render it."""
+    model = fitted.model
+    target = model.schema.target
+    champion = rival.champion
+    return {
+        "title": f"{model.recipe.name}: {target.name if target else ''}",
+        "name": model.recipe.name,
+        "task": model.task.value,
+        "metric": model.facts["metric"],
+        "cross_validation": model.facts["cross_validation"],
+        "recipe": model.recipe.to_dict(),
+        "schema": model.schema.to_dict(),
+        "findings": [finding.to_dict() for finding in ingested.findings],
+        "evaluation": evaluation.to_dict(),
+        "leaderboard": [trial.to_dict() for trial in fitted.result.leaderboard],
+        "gates": gates.to_dict(),
+        "champion": {
+            "before": f"{champion.name} {champion.number}" if champion else None,
+            "reason": rival.reason,
+            "comparison": rival.comparison.to_dict() if rival.comparison else None,
+        },
+        "lineage": lineage,
+    }
+
+
+def _writer(
+    fitted: Fitted, evaluation: Evaluation, lineage: JsonObject, document: JsonObject
+) -> Callable[[Path], None]:
+    """What fills a version's folder."""
+    model = fitted.model
+
+    def write(folder: Path) -> None:
+        model.save(folder / "model")
+        lineage["artifact"] = sha256_of_file(folder / "model" / MANIFEST)
+        rows = fitted.frame[(fitted.split.test if len(fitted.split.test) else fitted.split.train)[:MAX_REFERENCE_ROWS]]
+        conforming = model.conformer.frame(rows).frame
+        answers = model.answer_frame(model.scores(model.encoder.encode(conforming)))
+        reference = build_reference(conforming, answers, model.schema)
+        _write_json(folder / EVALUATION_FILE, evaluation.to_dict())
+        _write_json(folder / REFERENCE_FILE, reference.to_dict())
+        _write_json(folder / PROVENANCE_FILE, lineage)
+        _write_json(folder / DOCUMENT_FILE, document)
+        (folder / REPORT_FILE).write_text(render_report(document), encoding="utf-8")
+        (folder / CARD_FILE).write_text(model_card(document), encoding="utf-8")
+        (folder / JOURNAL_FILE).write_text(fitted.result.journal.to_text(), encoding="utf-8")
+        remember_learned(folder, fitted.frame[fitted.split.train])
+
+    return write
+
+
+def _write_json(path: Path, data: JsonObject) -> None:
+    path.write_text(json.dumps(data, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def _reason(gates: GateReport, rival: Challenge) -> str:
+    first = "first champion" if rival.champion is None else f"challenged version {rival.champion.number}"
+    return f"{first}; {len(gates.results)} gates passed"

@@ -1,0 +1,280 @@
+"""Training: from a frame and a recipe to a TrainedModel, within the budget."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from rowsmith.conform import Conformer, encode_target
+from rowsmith.errors import DataError, RecipeError
+from rowsmith.evaluation.metrics import default_metric, get_metric
+from rowsmith.ingestion.infer import infer_schema
+from rowsmith.ingestion.sources import read_frame
+from rowsmith.ingestion.split import Split, make_folds, seal
+from rowsmith.model import TrainedModel
+from rowsmith.recipe import Recipe, TrainSection
+from rowsmith.schema import Schema
+from rowsmith.training import TrainingData, TrainingResult, run_search
+from rowsmith.transformation import fit_encoder
+from rowsmith.types import Array, JsonObject, Metric, OnProgress, Progress, Role, Rows, Vector, no_progress
+
+DEFAULT_SECONDS = 60.0
+# Kept back for scoring the sealed test part after the search, as a share of the budget.
+SCORING_SHARE = 0.02
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model and what it was made from. `split` holds positions in `frame`, whose rows all have a target."""
+
+    model: TrainedModel
+    frame: pl.DataFrame
+    target: Array
+    split: Split
+    data: TrainingData
+    result: TrainingResult
+
+    @property
+    def weights(self) -> Vector | None:
+        """Of every row of the frame."""
+        return row_weights(self.frame, self.model.schema)
+
+
+def train(
+    data: Any,
+    target: str,
+    *,
+    task: str | None = None,
+    metric: str | None = None,
+    seconds: float | None = None,
+    cores: int | None = None,
+    memory_mb: int | None = None,
+    seed: int = 0,
+    holdout: float = 0.2,
+    folds: int = 5,
+    weights: str | None = None,
+    groups: str | None = None,
+    time: str | None = None,
+    positive: str | None = None,
+    ignore: Sequence[str] = (),
+    sensitive: Sequence[str] = (),
+    families: Sequence[str] = (),
+    max_trials: int | None = None,
+    executor: Executor | None = None,
+    on_progress: OnProgress = no_progress,
+) -> TrainedModel:
+    """Train the best model that fits into `seconds` of wall time (60 when neither it nor `max_trials` is given).
+
+    Args:
+        data: any dataframe (pandas, polars, Arrow, ...) or the path of a file, folder or glob.
+        target: the column to predict.
+        task: `binary`, `multiclass` or `regression`; inferred from the target when absent.
+        metric: what to optimise (see docs/reference/metrics.md); `roc_auc`, `log_loss` or `rmse` by task when absent.
+        seconds: the budget, reading and final test included.
+        cores: processor cores to use; all that this process may use when absent.
+        memory_mb: memory to stay within, all processes together.
+        seed: everything random comes from it.
+        holdout: share of rows sealed away for one final test, kept in `model.facts["test"]`; 0 trains on all rows.
+        folds: of cross-validation.
+        weights, groups, time: names of columns: how much a row counts; rows that must stay together in every
+            split; the order of rows, where the past must predict the future.
+        positive: the label that is the event of a binary target; the rarer one when absent.
+        ignore: columns that the model must not see.
+        sensitive: columns whose groups are compared in evaluation.
+        families: model families to try; all when empty.
+        max_trials: stop after this many configurations. Given without `seconds` the work no longer depends on the
+            clock, so the same seed gives the same model.
+        executor: any `concurrent.futures.Executor`; local processes when absent.
+        on_progress: called with a `Progress` from time to time.
+
+    Raises:
+        SourceError, SchemaError, DataError: the rows are at fault.
+        RecipeError: an argument makes no sense.
+        TrainingError: no model came out.
+    """
+    begin = _now()
+    recipe = Recipe.from_dict(
+        {
+            "target": {"column": target, "task": task, "metric": metric, "positive": positive},
+            "columns": {
+                "weight": weights,
+                "group": groups,
+                "time": time,
+                "ignore": list(ignore),
+                "sensitive": list(sensitive),
+            },
+            "split": {"holdout": holdout, "folds": folds},
+            "train": {
+                "seconds": seconds,
+                "max_trials": max_trials,
+                "cores": cores,
+                "memory_mb": memory_mb,
+                "seed": seed,
+                "families": list(families),
+            },
+        },
+        where="arguments of train",
+    )
+    on_progress(Progress("read", "reading the table"))
+    frame = read_frame(data, recipe.data)
+    return train_frame(frame, recipe, begin=begin, executor=executor, on_progress=on_progress)
+
+
+def train_frame(
+    frame: pl.DataFrame,
+    recipe: Recipe,
+    *,
+    begin: float | None = None,
+    executor: Executor | None = None,
+    on_progress: OnProgress = no_progress,
+) -> TrainedModel:
+    """`train` for a frame and a recipe; `begin` is when the clock started, now when None."""
+    deadline = deadline_of(recipe.train, _now() if begin is None else begin)
+    schema = infer_schema(frame, recipe)
+    return fit(frame, schema, recipe, deadline=deadline, executor=executor, on_progress=on_progress).model
+
+
+def deadline_of(options: TrainSection, begin: float) -> float | None:
+    """When the training must have ended, on the clock of `time.monotonic`; None where trials are counted instead."""
+    if options.seconds is None and options.max_trials is not None:
+        return None
+    return begin + (options.seconds or DEFAULT_SECONDS)
+
+
+def metric_of(schema: Schema, recipe: Recipe) -> Metric:
+    """The metric that the recipe names, or the default one of the task. Raises RecipeError."""
+    assert schema.task is not None
+    return get_metric(recipe.target.metric, schema.task) if recipe.target.metric else default_metric(schema.task)
+
+
+def fit(
+    frame: pl.DataFrame,
+    schema: Schema,
+    recipe: Recipe,
+    *,
+    deadline: float | None,
+    executor: Executor | None = None,
+    on_progress: OnProgress = no_progress,
+) -> Fitted:
+    """Split, encode, search, and compose the model. Rows without a target are left out.
+
+    Raises DataError, RecipeError, TrainingError.
+    """
+    metric = metric_of(schema, recipe)
+    frame, target = labelled_rows(frame, schema)
+    split = seal(frame, schema, recipe)
+    on_progress(Progress("encode", f"{len(split.train):,} rows to train on, {len(split.test):,} sealed for the test"))
+    data, encoder = encode_training_rows(frame[split.train], target[split.train], schema, recipe)
+    with tempfile.TemporaryDirectory(prefix="rowsmith-") as work_dir:
+        result = run_search(
+            data,
+            metric,
+            recipe.train,
+            deadline=_search_deadline(deadline, len(split.test)),
+            executor=executor,
+            on_progress=on_progress,
+            work_dir=Path(work_dir),
+        )
+    model = compose(result, encoder, schema, recipe, metric, len(split.train))
+    if len(split.test):
+        model.facts["test"] = test_score(model, frame[split.test], target[split.test], metric)
+    return Fitted(model, frame, target, split, data, result)
+
+
+def labelled_rows(frame: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, Array]:
+    """The rows that have a target, and their targets as codes or numbers. Raises SchemaError, DataError."""
+    column = schema.target
+    if column is None or schema.task is None:
+        raise RecipeError("there is no target column", next_step="name one with --target or under [target] in rowsmith.toml")
+    labelled = frame.filter(pl.Series(has_target(frame[column.name])))
+    if labelled.height == 0:
+        raise DataError("every row lacks its target", where=f'column "{column.name}"')
+    return labelled, encode_target(labelled[column.name], schema)
+
+
+def has_target(series: pl.Series) -> Array:
+    """Which rows have a target: shape (rows,), boolean. Blank text and NaN count as missing."""
+    known = series.is_not_null()
+    if series.dtype == pl.String:
+        known = known & (series.str.strip_chars() != "").fill_null(False)
+    if series.dtype.is_float():
+        known = known & series.is_not_nan().fill_null(False)
+    return known.to_numpy()
+
+
+def encode_training_rows(
+    frame: pl.DataFrame, target: Array, schema: Schema, recipe: Recipe
+) -> tuple[TrainingData, Any]:
+    """The training part as numbers, with its folds; and the encoder, which looked at nothing else."""
+    assert schema.task is not None
+    conforming = Conformer(schema).frame(frame).frame
+    encoder = fit_encoder(conforming, schema)
+    data = TrainingData(
+        matrix=encoder.encode(conforming),
+        features=encoder.features,
+        target=target,
+        weights=row_weights(frame, schema),
+        folds=make_folds(frame, schema, recipe),
+        task=schema.task,
+        classes=len(schema.labels),
+    )
+    return data, encoder
+
+
+def row_weights(frame: pl.DataFrame, schema: Schema) -> Vector | None:
+    """The weight column as float64, shape (rows,). Raises DataError for weights that are missing or negative."""
+    column = schema.only(Role.WEIGHT)
+    if column is None:
+        return None
+    weights = frame[column.name].cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
+    wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if len(wrong):
+        raise DataError(
+            f"{len(wrong)} rows have no usable weight",
+            where=f'column "{column.name}", row {wrong[0]}',
+            received=repr(frame[column.name][int(wrong[0])]),
+            allowed="numbers of at least 0",
+        )
+    return np.asarray(weights, dtype=np.float64)
+
+
+def compose(result: TrainingResult, encoder: Any, schema: Schema, recipe: Recipe, metric: Metric, rows: int) -> TrainedModel:
+    """The parts as one object. Facts hold nothing of the clock, so equal work gives equal bytes."""
+    assert schema.task is not None
+    return TrainedModel(
+        schema=schema,
+        recipe=recipe,
+        task=schema.task,
+        encoder=encoder,
+        members=result.members,
+        calibrator=result.calibrator,
+        threshold=result.threshold,
+        interval_width=result.interval_width,
+        facts={"metric": metric.name, "cross_validation": result.score, "rows_trained": rows},
+    )
+
+
+def test_score(model: TrainedModel, frame: pl.DataFrame, target: Array, metric: Metric) -> JsonObject:
+    """The one figure of the sealed test part that `train` gives; `rowsmith run` computes them all."""
+    predicted = metric.predicted(model.scores(model.encode(frame)), model.threshold)
+    score = metric.function(target, predicted, row_weights(frame, model.schema))
+    return {"metric": metric.name, "score": score, "rows": frame.height}
+
+
+def _search_deadline(deadline: float | None, test_rows: int) -> float | None:
+    if deadline is None or test_rows == 0:
+        return deadline
+    return deadline - SCORING_SHARE * max(deadline - _now(), 0.0)
+
+
+def _now() -> float:
+    # A name of its own: `time` is an argument of train().
+    return time.monotonic()
