@@ -15,13 +15,15 @@ from __future__ import annotations
 import io
 import json
 import re
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from rowsmith.errors import ArtifactError
+from rowsmith.errors import ArtifactError, StorageError
 from rowsmith.state import State
 from rowsmith.storage.files import folder_in_one_step, inside, sha256_of_file
 from rowsmith.types import Array, JsonObject
@@ -33,13 +35,34 @@ TREE = "state.json"
 ROOT = "root"
 NAME = re.compile(r"[a-z0-9_-]+")
 ARRAY_KINDS = frozenset("biufUS")
+# What the arrays of one node may unpack to. Deflate shrinks a thousandfold, so a small file could fill the memory.
+MAX_ARRAY_BYTES = 4 << 30
+DAMAGE = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OSError,
+    EOFError,
+    MemoryError,
+    RecursionError,
+    NotImplementedError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+    StorageError,
+)
+"""What the parsers of JSON and npz raise on files that somebody damaged or forged."""
 
 
 def write(folder: Path, state: State) -> Path:
     """Write the tree; an existing artifact in `folder` is replaced in one step. Raises StorageError."""
     if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).exists():
         raise ArtifactError(
-            "this folder holds something else and will not be overwritten", where=str(folder), next_step="choose another folder"
+            "this folder holds something else and will not be overwritten",
+            where=str(folder),
+            next_step="choose another folder",
         )
     with folder_in_one_step(folder) as temporary:
         tree = _write_node(temporary, state, (ROOT,))
@@ -57,12 +80,12 @@ def write(folder: Path, state: State) -> Path:
 def read(folder: Path) -> State:
     """The tree of an artifact folder, every hash checked. Raises ArtifactError and names the file at fault."""
     manifest = read_manifest(folder)
-    _check_files(folder, manifest)
     try:
+        _check_files(folder, manifest)
         tree = json.loads((folder / TREE).read_text(encoding="utf-8"))
         return _read_node(folder, tree, (ROOT,))
-    except (ValueError, KeyError, TypeError, RecursionError, zipfile.BadZipFile) as problem:
-        raise ArtifactError(f"the state of this model cannot be read: {problem}", where=str(folder / TREE)) from problem
+    except DAMAGE as problem:
+        raise ArtifactError(f"this model is damaged and was not loaded: {problem}", where=str(folder)) from problem
 
 
 def read_manifest(folder: Path) -> JsonObject:
@@ -71,8 +94,10 @@ def read_manifest(folder: Path) -> JsonObject:
     try:
         manifest: Any = json.loads(path.read_text(encoding="utf-8"))
     except OSError as problem:
-        raise ArtifactError("there is no saved model here", where=str(folder), next_step=f"a saved model has a {MANIFEST}") from problem
-    except ValueError as problem:
+        raise ArtifactError(
+            "there is no saved model here", where=str(folder), next_step=f"a saved model has a {MANIFEST}"
+        ) from problem
+    except (ValueError, RecursionError) as problem:
         raise ArtifactError(f"the manifest is damaged: {problem}", where=str(path)) from problem
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         raise ArtifactError("the manifest is not one of a Rowsmith model", where=str(path))
@@ -82,7 +107,7 @@ def read_manifest(folder: Path) -> JsonObject:
             where=str(path),
             received=f"format {manifest.get('format')!r}",
             allowed=f"format {FORMAT}",
-            next_step=f"it was written by {manifest.get('written_by', 'an unknown program')}; load it with that release",
+            next_step=f"load it with the release that wrote it, {manifest.get('written_by', 'an unknown program')}",
         )
     return manifest
 
@@ -91,12 +116,17 @@ def _check_files(folder: Path, manifest: JsonObject) -> None:
     listed: dict[str, Any] = manifest["files"]
     found = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() or p.is_symlink()} - {MANIFEST}
     if strangers := sorted(found - set(listed)):
-        raise ArtifactError("this model holds files that its manifest does not list", where=str(folder), received=", ".join(strangers))
+        raise ArtifactError(
+            "this model holds files that its manifest does not list", where=str(folder), received=", ".join(strangers)
+        )
+    root = folder.resolve()
     for name, facts in listed.items():
-        path = inside(folder, name)
-        if path != folder.resolve() / name or not path.is_file():
-            raise ArtifactError("a file of this model is missing", where=name)
-        if path.stat().st_size != facts["bytes"] or sha256_of_file(path) != facts["sha256"]:
+        path = root.joinpath(name)
+        # Never through a link or "..": what is read has to lie where its name says.
+        if path != path.resolve() or not path.is_relative_to(root) or not path.is_file():
+            raise ArtifactError("a file of this model is missing", where=str(folder), received=name)
+        known = facts if isinstance(facts, dict) else {}
+        if path.stat().st_size != known.get("bytes") or sha256_of_file(path) != known.get("sha256"):
             raise ArtifactError(
                 "a file of this model was changed after it was written",
                 where=str(path),
@@ -139,8 +169,16 @@ def _read_node(folder: Path, node: Any, place: tuple[str, ...]) -> State:
     arrays: dict[str, Array] = {}
     if node.get("arrays"):
         content = inside(folder, "arrays", *place[:-1], f"{place[-1]}.npz").read_bytes()
+        _check_size(content)
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            arrays = {name: file[name] for name in node["arrays"]}
+            arrays = {name: _plain(file[name]) for name in node["arrays"]}
     blobs = {name: inside(folder, "blobs", *place, name).read_bytes() for name in node.get("blobs", [])}
     children = {name: _read_node(folder, child, (*place, name)) for name, child in node.get("children", {}).items()}
     return State(kind, data, arrays, blobs, children)
+
+
+def _check_size(npz: bytes) -> None:
+    with zipfile.ZipFile(io.BytesIO(npz)) as file:
+        unpacked = sum(entry.file_size for entry in file.infolist())
+    if unpacked > MAX_ARRAY_BYTES:
+        raise ValueError(f"its arrays would take {unpacked} bytes, more than the {MAX_ARRAY_BYTES} that are allowed")

@@ -42,24 +42,34 @@ def inside(root: Path, *parts: str) -> Path:
     return path
 
 
+@contextmanager
+def writing_to(place: Path) -> Iterator[None]:
+    """An OSError inside the block leaves it as StorageError that names `place`."""
+    try:
+        yield
+    except OSError as problem:
+        raise StorageError(f"cannot write: {problem.strerror or problem}", where=str(place)) from problem
+
+
 def write_atomically(path: Path, content: bytes | str) -> None:
     """All of the content or nothing, also after a crash or on a full disk. Raises StorageError."""
     data = content.encode() if isinstance(content, str) else content
     temporary: str | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes private files; the store is as open as the user's umask says.
-        os.chmod(temporary, 0o666 & ~UMASK)
-        os.replace(temporary, path)
-    except OSError as problem:
+        with writing_to(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            # mkstemp makes private files; the store is as open as the user's umask says.
+            os.chmod(temporary, 0o666 & ~UMASK)
+            os.replace(temporary, path)
+            temporary = None
+    finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise StorageError(f"cannot write: {problem.strerror}", where=str(path)) from problem
 
 
 @contextmanager
@@ -68,19 +78,38 @@ def folder_in_one_step(final: Path) -> Iterator[Path]:
 
     An existing `final` is replaced. Raises StorageError.
     """
-    final.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}."))
+    with writing_to(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}."))
+        try:
+            yield temporary
+            os.chmod(temporary, 0o777 & ~UMASK)
+            _replace_folder(temporary, final)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _replace_folder(new: Path, final: Path) -> None:
+    if not final.exists():
+        os.replace(new, final)
+        return
+    old = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}.old."))
+    os.replace(final, old / "old")
     try:
-        yield temporary
-        os.chmod(temporary, 0o777 & ~UMASK)
-        if final.exists():
-            old = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}.old."))
-            os.replace(final, old / "old")
-            os.replace(temporary, final)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            os.replace(temporary, final)
-    except OSError as problem:
-        raise StorageError(f"cannot write: {problem.strerror}", where=str(final)) from problem
+        os.replace(new, final)
+    except OSError:
+        os.replace(old / "old", final)
+        raise
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def flush_folder(folder: Path, *, deep: bool = True) -> None:
+    """Have the disk confirm a folder's entries and, when `deep`, all that is under it. Raises StorageError."""
+    with writing_to(folder):
+        for path in [*(folder.rglob("*") if deep else ()), folder]:
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)

@@ -1,0 +1,158 @@
+"""Migrations: how the database came to its present form, one numbered step after the other.
+
+A step that was released is never edited; a change of the tables is a new step at the end of `MIGRATIONS` and
+the same change in tables.py (a test compares the two on both databases).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select
+
+from rowsmith.errors import StorageError
+from rowsmith.storage.tables import migrations
+
+# Any constant will do, as long as all processes lock the same one ("rows" in ASCII).
+POSTGRESQL_LOCK = 0x726F7773
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step. `statements` run on every database, then those of the database at hand."""
+
+    number: int
+    title: str
+    statements: tuple[str, ...]
+    sqlite: tuple[str, ...] = ()
+    postgresql: tuple[str, ...] = ()
+
+
+REGISTRY = Migration(
+    1,
+    "model versions and the ledger of champions",
+    statements=(
+        """
+        CREATE TABLE rowsmith_versions (
+            name TEXT NOT NULL,
+            number BIGINT NOT NULL,
+            created TEXT NOT NULL,
+            snapshot_id TEXT NOT NULL,
+            recipe_hash TEXT NOT NULL,
+            artifact_hash TEXT NOT NULL,
+            metric TEXT NOT NULL,
+            score DOUBLE PRECISION,
+            lineage TEXT NOT NULL,
+            PRIMARY KEY (name, number)
+        )
+        """,
+        """
+        CREATE TABLE rowsmith_ledger (
+            name TEXT NOT NULL,
+            position BIGINT NOT NULL,
+            action TEXT NOT NULL CHECK (action IN ('promote', 'rollback')),
+            from_number BIGINT,
+            to_number BIGINT NOT NULL,
+            actor TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            evidence TEXT NOT NULL,
+            created TEXT NOT NULL,
+            PRIMARY KEY (name, position),
+            FOREIGN KEY (name, from_number) REFERENCES rowsmith_versions (name, number),
+            FOREIGN KEY (name, to_number) REFERENCES rowsmith_versions (name, number)
+        )
+        """,
+    ),
+    sqlite=(
+        """
+        CREATE TRIGGER rowsmith_ledger_no_update BEFORE UPDATE ON rowsmith_ledger
+        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END
+        """,
+        """
+        CREATE TRIGGER rowsmith_ledger_no_delete BEFORE DELETE ON rowsmith_ledger
+        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END
+        """,
+        # INSERT OR REPLACE deletes without firing the trigger above.
+        """
+        CREATE TRIGGER rowsmith_ledger_no_replace BEFORE INSERT ON rowsmith_ledger
+        WHEN EXISTS (SELECT 1 FROM rowsmith_ledger WHERE name = NEW.name AND position = NEW.position)
+        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END
+        """,
+    ),
+    postgresql=(
+        """
+        CREATE FUNCTION rowsmith_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$
+        """,
+        """
+        CREATE TRIGGER rowsmith_ledger_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON rowsmith_ledger
+        FOR EACH STATEMENT EXECUTE FUNCTION rowsmith_refuse_change()
+        """,
+    ),
+)
+
+PREDICTION_LOG = Migration(
+    2,
+    "the prediction log and true outcomes",
+    statements=(
+        """
+        CREATE TABLE rowsmith_predictions (
+            id TEXT NOT NULL PRIMARY KEY,
+            name TEXT NOT NULL,
+            version BIGINT,
+            time BIGINT NOT NULL,
+            inputs TEXT,
+            answer TEXT,
+            latency_ms DOUBLE PRECISION,
+            source TEXT NOT NULL,
+            status TEXT NOT NULL,
+            code TEXT NOT NULL
+        )
+        """,
+        "CREATE INDEX rowsmith_predictions_name_time ON rowsmith_predictions (name, time)",
+        """
+        CREATE TABLE rowsmith_outcomes (
+            prediction_id TEXT NOT NULL,
+            revision BIGINT NOT NULL,
+            outcome TEXT NOT NULL,
+            actor TEXT NOT NULL,
+            time BIGINT NOT NULL,
+            PRIMARY KEY (prediction_id, revision),
+            FOREIGN KEY (prediction_id) REFERENCES rowsmith_predictions (id) ON DELETE CASCADE
+        )
+        """,
+    ),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (REGISTRY, PREDICTION_LOG)
+
+
+def is_current(connection: Connection) -> bool:
+    """Whether the database has every step. Raises StorageError for one that is ahead of this release."""
+    return _applied(connection) == len(MIGRATIONS)
+
+
+def migrate(connection: Connection, *, now: str) -> None:
+    """Apply the missing steps, in the caller's transaction and under a lock that lets one process in at a time."""
+    on_postgresql = connection.dialect.name == "postgresql"
+    if on_postgresql:
+        connection.execute(select(func.pg_advisory_xact_lock(POSTGRESQL_LOCK)))
+    migrations.create(connection, checkfirst=True)
+    for step in MIGRATIONS[_applied(connection) :]:
+        for statement in (*step.statements, *(step.postgresql if on_postgresql else step.sqlite)):
+            connection.exec_driver_sql(statement)
+        connection.execute(migrations.insert().values(number=step.number, title=step.title, applied=now))
+
+
+def _applied(connection: Connection) -> int:
+    if not connection.dialect.has_table(connection, migrations.name):
+        return 0
+    number = connection.scalar(select(func.max(migrations.c.number))) or 0
+    if number > len(MIGRATIONS):
+        raise StorageError(
+            "this database was written by a newer release of Rowsmith",
+            received=f"database version {number}",
+            allowed=f"up to {len(MIGRATIONS)}",
+            next_step="upgrade Rowsmith here, or name another database",
+        )
+    return int(number)

@@ -1,0 +1,69 @@
+"""Tables of the database, as the newest migration leaves them. Text columns that hold JSON say so."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Double, Index, MetaData, Table, Text
+
+metadata = MetaData()
+
+migrations = Table(
+    "rowsmith_migrations",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("title", Text, nullable=False),
+    Column("applied", Text, nullable=False),
+)
+
+versions = Table(
+    "rowsmith_versions",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("created", Text, nullable=False),
+    Column("snapshot_id", Text, nullable=False),
+    Column("recipe_hash", Text, nullable=False),
+    Column("artifact_hash", Text, nullable=False),
+    Column("metric", Text, nullable=False),
+    Column("score", Double),
+    Column("lineage", Text, nullable=False, comment="JSON"),
+)
+
+ledger = Table(
+    "rowsmith_ledger",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("action", Text, nullable=False),
+    Column("from_number", BigInteger),
+    Column("to_number", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("evidence", Text, nullable=False, comment="JSON"),
+    Column("created", Text, nullable=False),
+)
+
+predictions = Table(
+    "rowsmith_predictions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("version", BigInteger),
+    Column("time", BigInteger, nullable=False, comment="microseconds since 1970, UTC"),
+    Column("inputs", Text, comment="JSON, as received"),
+    Column("answer", Text, comment="JSON"),
+    Column("latency_ms", Double),
+    Column("source", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Index("rowsmith_predictions_name_time", "name", "time"),
+)
+
+outcomes = Table(
+    "rowsmith_outcomes",
+    metadata,
+    Column("prediction_id", Text, primary_key=True),
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    Column("outcome", Text, nullable=False, comment="JSON; the highest revision counts"),
+    Column("actor", Text, nullable=False),
+    Column("time", BigInteger, nullable=False, comment="microseconds since 1970, UTC"),
+)

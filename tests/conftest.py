@@ -1,0 +1,42 @@
+"""Fixtures that every room's tests may use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rowsmith.storage.database import Database, open_database
+from tests.servers import PostgresServer, find_postgresql
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresServer]:
+    """A running PostgreSQL server; mark the tests that use it with `postgresql`."""
+    binaries = find_postgresql()
+    if binaries is None:
+        pytest.skip("no PostgreSQL server is installed")
+    server = PostgresServer(binaries)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, once of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'rowsmith.db'}"
+    server: PostgresServer = request.getfixturevalue("postgresql")
+    return server.new_database()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """An open, migrated database, once of each kind."""
+    opened = open_database(database_url)
+    yield opened
+    opened.close()
