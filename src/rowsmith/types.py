@@ -93,6 +93,10 @@ class Finding:
     def to_dict(self) -> JsonObject:
         return {**asdict(self), "severity": self.severity.value, "columns": list(self.columns)}
 
+    @classmethod
+    def from_dict(cls, data: JsonObject) -> Finding:
+        return cls(**{**data, "severity": Severity(data["severity"]), "columns": tuple(data["columns"])})
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rowsmith.errors import NotFoundError, RowsmithError
+from rowsmith.errors import RowsmithError
 from rowsmith.evaluation.gates import Comparison, compare
 from rowsmith.model import TrainedModel
 from rowsmith.registry.versions import Version
@@ -34,10 +34,7 @@ def challenge(
     project: Project, challenger: TrainedModel, frame: pl.DataFrame, target: Array, test: Rows, metric: Metric
 ) -> Challenge:
     """Compare on those sealed rows that neither model was trained on."""
-    try:
-        champion = project.registry.champion(project.recipe.name)
-    except NotFoundError:
-        champion = None
+    champion = project.registry.champion(project.recipe.name)
     if champion is None:
         return Challenge(None, None, "there is no champion yet")
     if len(test) == 0:

@@ -33,7 +33,7 @@ def retrain(
     champion = project.version("champion")
     recipe = project.model(champion.number).recipe
     newer = project.with_recipe(_with_budget_of(project.recipe, recipe))
-    base = str(champion.lineage["snapshot"]) if append else None
+    base = champion.snapshot_id if append else None
     if source is None:
         snapshot = find_snapshot(newer, None)
     else:

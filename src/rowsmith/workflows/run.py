@@ -19,8 +19,6 @@ from rowsmith.monitoring.reference import build_reference
 from rowsmith.registry.card import model_card
 from rowsmith.registry.provenance import gather
 from rowsmith.registry.versions import Version
-from rowsmith.storage.archive import MANIFEST
-from rowsmith.storage.files import sha256_of_file
 from rowsmith.training import fit_baselines
 from rowsmith.types import Finding, JsonObject, Metric, OnProgress, Progress, Scores2D, no_progress
 from rowsmith.workflows.challenge import Challenge, challenge, remember_learned
@@ -161,9 +159,9 @@ def _evaluate(fitted: Fitted, metric: Metric, on_progress: OnProgress) -> Evalua
 
 def _lineage(project: Project, ingested: Ingested, fitted: Fitted, seconds: float) -> JsonObject:
     return {
-        "snapshot": ingested.snapshot.id,
+        "snapshot_id": ingested.snapshot.id,
         "source": ingested.snapshot.source,
-        "recipe": project.recipe.hash,
+        "recipe_hash": project.recipe.hash,
         "seed": project.recipe.train.seed,
         "rows_trained": len(fitted.split.train),
         "rows_tested": len(fitted.split.test),
@@ -213,7 +211,6 @@ def _writer(
 
     def write(folder: Path) -> None:
         model.save(folder / "model")
-        lineage["artifact"] = sha256_of_file(folder / "model" / MANIFEST)
         rows = fitted.frame[(fitted.split.test if len(fitted.split.test) else fitted.split.train)[:MAX_REFERENCE_ROWS]]
         conforming = model.conformer.frame(rows).frame
         answers = model.answer_frame(model.scores(model.encoder.encode(conforming)))

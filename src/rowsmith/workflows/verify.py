@@ -38,8 +38,8 @@ def verify(project: Project, ref: str | int = "champion", *, on_progress: OnProg
     journal_path = folder / JOURNAL_FILE
     if not journal_path.exists():
         raise NotFoundError("this version has no journal, so it cannot be rebuilt", where=str(folder))
-    frame = project.snapshots.read(project.snapshots.get(str(version.lineage["snapshot"])))
-    on_progress(Progress("rebuild", f"{version.name} {version.number} from snapshot {version.lineage['snapshot'][:12]}"))
+    frame = project.snapshots.read(project.snapshots.get(version.snapshot_id))
+    on_progress(Progress("rebuild", f"{version.name} {version.number} from snapshot {version.snapshot_id[:12]}"))
     schema, recipe = original.schema, original.recipe
     frame, target = labelled_rows(frame, schema)
     split = seal(frame, schema, recipe)
