@@ -1,0 +1,109 @@
+"""Categories: a code for each level that is not rare; where levels are many, also how frequent and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import polars as pl
+
+from rowsmith.state import State
+from rowsmith.transformation.column import NAN, varies
+from rowsmith.transformation.embedding import TextEmbedding
+from rowsmith.transformation.ngrams import normalised
+from rowsmith.transformation.text import fill_by_different_values
+from rowsmith.types import Array, Feature, Matrix
+
+RARE = 2
+"""A level needs this many rows for a code of its own, and this many more ..."""
+ROWS_PER_RARE = 50_000
+"""... for every so many rows of the table."""
+MAX_LEVELS = 10_000
+MANY_LEVELS = 20
+DIRTY_LEVELS = 40
+DIRTY_SHARE = 0.3
+"""From so many levels, of which at least this share has several words, a level is also read as text."""
+DIMENSIONS = 16
+
+
+@dataclass(frozen=True, eq=False)
+class CategoryColumn:
+    """`levels` have the codes 1, 2, ..., most frequent first; 0 is any other level. `shares` are of training rows.
+
+    `shares` is None for a column of few levels, `embedding` for one whose levels are not worth reading.
+    """
+
+    kind: ClassVar[str] = "category_column"
+
+    name: str
+    levels: tuple[str, ...]
+    shares: tuple[float, ...] | None = None
+    embedding: TextEmbedding | None = None
+    _numbers_of_level: dict[str, list[float]] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        shares = self.shares or ()
+        for i, level in enumerate(self.levels):
+            self._numbers_of_level[level] = [i + 1.0, shares[i]] if shares else [i + 1.0]
+
+    @classmethod
+    def fit(cls, name: str, series: pl.Series) -> CategoryColumn | None:
+        """None for a column that does not vary."""
+        if not varies(series):
+            return None
+        counts = series.drop_nulls().value_counts(name="rows").sort("rows", series.name, descending=[True, False])
+        texts: list[str] = counts[series.name].to_list()
+        rows: list[int] = counts["rows"].to_list()
+        rare = RARE + len(series) // ROWS_PER_RARE
+        levels = [text for text, count in zip(texts, rows, strict=True) if count >= rare][:MAX_LEVELS]
+        shares = [count / len(series) for count in rows[: len(levels)]] if len(texts) > MANY_LEVELS else None
+        return cls(name, tuple(levels), tuple(shares) if shares else None, _embedding(texts))
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        names = ["share"] if self.shares else []
+        names += [f"meaning_{i + 1}" for i in range(self.embedding.dimensions if self.embedding else 0)]
+        code = Feature(self.name, self.name, len(self.levels) + 1)
+        return (code, *(Feature(f"{self.name}:{name}", self.name) for name in names))
+
+    def encode(self, series: pl.Series, out: Matrix) -> None:
+        fill_by_different_values(series, out, self._numbers)
+
+    def append(self, value: Any, out: list[float]) -> None:
+        if value is None:
+            out.extend([NAN] * len(self.features))
+            return
+        out.extend(self._numbers_of_level.get(value) or self._numbers_of_other())
+        if self.embedding:
+            out.extend(self.embedding.embed([normalised(value)])[0].tolist())
+
+    def _numbers_of_other(self) -> list[float]:
+        return [0.0, 0.0] if self.shares else [0.0]
+
+    def _numbers(self, texts: Sequence[str]) -> Array:
+        """Shape (texts, features), float64."""
+        other = self._numbers_of_other()
+        numbers = np.array([self._numbers_of_level.get(text, other) for text in texts], dtype=np.float64)
+        if self.embedding:
+            numbers = np.hstack([numbers, self.embedding.embed([normalised(text) for text in texts])])
+        return numbers
+
+    def to_state(self) -> State:
+        data = {"name": self.name, "levels": list(self.levels), "shares": list(self.shares) if self.shares else None}
+        return State(self.kind, data, children={"embedding": self.embedding.to_state()} if self.embedding else {})
+
+    @classmethod
+    def from_state(cls, state: State, parts: Mapping[str, Any]) -> CategoryColumn:
+        data = state.data
+        shares = tuple(data["shares"]) if data["shares"] else None
+        return cls(data["name"], tuple(data["levels"]), shares, parts.get("embedding"))
+
+
+def _embedding(levels: Sequence[str]) -> TextEmbedding | None:
+    """Of dirty levels, such as job titles: many, with several words. Codes alone would make strangers of near twins."""
+    several_words = sum(" " in level.strip() for level in levels)
+    if len(levels) < DIRTY_LEVELS or several_words < DIRTY_SHARE * len(levels):
+        return None
+    return TextEmbedding.fit(list(dict.fromkeys(normalised(level) for level in levels)), DIMENSIONS)
