@@ -24,23 +24,29 @@ class _Section(BaseModel):
 class DataSection(_Section):
     """Where the rows come from, and how to read them where detection is wrong."""
 
-    source: str | None = Field(None, description="a file, a folder, a glob of parts, or - for standard input")
-    separator: str | None = Field(None, description="of a CSV file; detected when absent")
-    quote: str | None = Field(None, description="the quote character of a CSV file")
-    encoding: str | None = Field(None, description="of a text file, such as utf-8 or cp1252; detected when absent")
+    source: str | None = Field(
+        None, examples=["data/table.csv"], description="a file, a folder, a glob of parts, or - for standard input"
+    )
+    separator: str | None = Field(None, examples=[";"], description="of a CSV file; detected when absent")
+    quote: str | None = Field(None, examples=["'"], description="the quote character of a CSV file")
+    encoding: str | None = Field(
+        None, examples=["cp1252"], description="of a text file, such as utf-8 or cp1252; detected when absent"
+    )
     decimal: Literal[".", ","] | None = Field(None, description="the decimal mark of numbers written as text")
     header: bool | None = Field(None, description="whether the first line names the columns; detected when absent")
-    sheet: str | None = Field(None, description="of an Excel file; the first when absent")
+    sheet: str | None = Field(None, examples=["Sheet1"], description="of an Excel file; the first when absent")
 
 
 class TargetSection(_Section):
     """What to predict, and by which measure."""
 
-    column: str | None = Field(None, description="the column to predict")
+    column: str | None = Field(None, examples=["churned"], description="the column to predict")
     task: Task | None = Field(None, description="binary, multiclass or regression; inferred when absent")
-    metric: str | None = Field(None, description="what to optimise; roc_auc, log_loss or rmse by task when absent")
+    metric: str | None = Field(
+        None, examples=["roc_auc"], description="what to optimise; roc_auc, log_loss or rmse by task when absent"
+    )
     positive: str | None = Field(
-        None, description="the label that is the event of a binary target; the rarer one when absent"
+        None, examples=["yes"], description="the label that is the event of a binary target; the rarer one when absent"
     )
 
 
@@ -48,10 +54,14 @@ class ColumnsSection(_Section):
     """What columns are for, and what their values are where inference is wrong."""
 
     ignore: tuple[str, ...] = Field((), description="columns that the model must not see")
-    time: str | None = Field(None, description="rows are split by this column: train on the past, test on the future")
-    group: str | None = Field(None, description="rows of one group stay on one side of every split")
-    weight: str | None = Field(None, description="how much each row counts")
-    subject_id: str | None = Field(None, description="whom a row is about; kept out of the model")
+    time: str | None = Field(
+        None, examples=["date"], description="rows are split by this column: train on the past, test on the future"
+    )
+    group: str | None = Field(
+        None, examples=["household"], description="rows of one group stay on one side of every split"
+    )
+    weight: str | None = Field(None, examples=["weight"], description="how much each row counts")
+    subject_id: str | None = Field(None, examples=["person"], description="whom a row is about; kept out of the model")
     sensitive: tuple[str, ...] = Field((), description="scores are compared between the groups of these columns")
     kinds: dict[str, ColumnKind] = Field(
         default_factory=dict, description="the kind of a column where the inferred one is wrong"
@@ -71,17 +81,22 @@ class TrainSection(_Section):
     """How much work goes into the training, and on what."""
 
     seconds: float | None = Field(
-        None, gt=0, description="wall time for the training; 60 when neither this nor max_trials is given"
+        None,
+        examples=[60.0],
+        gt=0,
+        description="wall time for the training; 60 when neither this nor max_trials is given",
     )
     max_trials: int | None = Field(
-        None, ge=1, description="stop after this many configurations; makes the work repeatable"
+        None, examples=[20], ge=1, description="stop after this many configurations; makes the work repeatable"
     )
-    cores: int | None = Field(None, ge=1, description="processor cores to use; all that are available when absent")
-    memory_mb: int | None = Field(None, ge=256, description="memory to stay within")
+    cores: int | None = Field(
+        None, examples=[4], ge=1, description="processor cores to use; all that are available when absent"
+    )
+    memory_mb: int | None = Field(None, examples=[4096], ge=256, description="memory to stay within")
     seed: int = Field(0, ge=0, description="everything random comes from this number")
     families: tuple[str, ...] = Field((), description="model families to try; all when empty")
     threshold_metric: str | None = Field(
-        None, description="what the decision threshold optimises; balanced_accuracy when absent"
+        None, examples=["f1"], description="what the decision threshold optimises; balanced_accuracy when absent"
     )
     interval: float = Field(0.9, gt=0, lt=1, description="share of true values that prediction intervals should cover")
 
@@ -104,6 +119,7 @@ class GatesSection(_Section):
     confidence: float = Field(0.95, gt=0.5, lt=1, description="how sure 'worse than the champion' must be to refuse")
     max_group_gap: float | None = Field(
         None,
+        examples=[0.1],
         ge=0,
         le=1,
         description="refuse when a score differs by more than this between groups of a sensitive column",

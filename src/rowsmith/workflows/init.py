@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import json
 import keyword
 import os
@@ -15,6 +14,7 @@ import tempfile
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -86,7 +86,7 @@ def package_of(name: str) -> str:
         reason = "a project's name is also that of its Python package"
     elif keyword.iskeyword(package) or keyword.issoftkeyword(package):
         reason = "this is a word of the Python language"
-    elif package in sys.stdlib_module_names or package in RESERVED or importlib.util.find_spec(package):
+    elif package in sys.stdlib_module_names or package in RESERVED or PathFinder.find_spec(package):
         reason = "a Python module of this name exists already"
     if reason:
         raise UsageError(
