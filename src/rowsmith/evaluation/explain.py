@@ -1,0 +1,142 @@
+"""Why this answer: the share that each column has in the answer for one row.
+
+Shapley values by sampled permutations: starting from a background row, the columns are set one after the other,
+in random order, to the values of the row that is explained, and each step of the answer is credited to the
+column that was set (Štrumbelj and Kononenko 2014, doi:10.1007/s10115-013-0679-x). Every order is also walked
+backwards, which halves the noise (Mitchell et al. 2022, arXiv:2104.12199). Whatever the number of walks, the
+contributions add up to the difference between the answer and the mean answer of the background rows walked from.
+
+They tell what moved the model, not what would move the world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from rowsmith.evaluation.importance import columns_of_features
+from rowsmith.evaluation.testset import TestSet
+from rowsmith.model import TrainedModel
+from rowsmith.types import Array, JsonObject, Matrix, Vector
+
+BACKGROUND_ROWS = 32
+NAMED_COLUMNS = 20
+EVALUATIONS = 256
+OTHERS = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """How much a column moved the answer, in its unit (a probability, or the target's). `column` is "" for the rest."""
+
+    column: str
+    amount: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """`answer` = `base` + the sum of the contributions, largest first.
+
+    For two classes the answer is the probability of the event, for more that of the class `label` (the one
+    chosen), for a number the number itself and `label` is None. `base` is the mean answer over rows whose values
+    were drawn from the test part.
+    """
+
+    label: str | None
+    answer: float
+    base: float
+    contributions: tuple[Contribution, ...]
+    walks: int
+
+    def to_dict(self) -> JsonObject:
+        return asdict(self) | {"contributions": [asdict(item) for item in self.contributions]}
+
+
+def background(test: TestSet, ranked: Sequence[str]) -> JsonObject:
+    """What `explain_row` needs, to be stored with the version: encoded values, and the columns worth naming.
+
+    The values of each column are drawn on their own, so that no row of the data can be read back from a model.
+    `ranked` are columns, most important first; beyond the first 20 they are explained together.
+    """
+    random = np.random.default_rng([test.seed, 5])
+    size = min(BACKGROUND_ROWS, test.rows)
+    rows = np.empty((size, test.matrix.shape[1]), dtype=np.float32)
+    for positions in columns_of_features(test.model.encoder.features).values():
+        drawn = random.choice(test.rows, size, replace=False) if size else np.zeros(0, dtype=np.int64)
+        rows[:, positions] = test.matrix[drawn][:, positions]
+    values = [[None if np.isnan(value) else float(value) for value in row] for row in rows]
+    return {"columns": list(ranked[:NAMED_COLUMNS]), "rows": values}
+
+
+def explain_row(
+    model: TrainedModel, row: Mapping[str, Any], stored: JsonObject, *, evaluations: int = EVALUATIONS, seed: int = 0
+) -> Explanation:
+    """Explain the answer that `model.predict_row(row)` gives; the same row gives the same explanation.
+
+    `stored` is what `background` made. The price is about `evaluations` rows of a batch prediction. Raises
+    SchemaError as `predict_row` does.
+    """
+    vector = model.encoder.encode_row(model.conformer.row(row).row)
+    scores = model.scores_row(vector)
+    output = _explained_output(model, scores)
+    players = _players(model, stored["columns"])
+    start = _rows_of(stored, len(vector))
+    walks = 2 * max(evaluations // (2 * (len(players) + 1)), 1)
+    orders = _orders(len(players), walks, np.random.default_rng(seed))
+    starts = start[np.arange(walks) // 2 % len(start)] if len(start) else np.tile(vector, (walks, 1))
+    path = _paths(vector, starts, orders, list(players.values()))
+    answers = _answers(model, path.reshape(-1, len(vector)), output).reshape(walks, len(players) + 1)
+    steps = np.zeros((walks, len(players)))
+    np.put_along_axis(steps, orders, np.diff(answers, axis=1), axis=1)
+    contributions = [
+        Contribution(name, float(amount)) for name, amount in zip(players, steps.mean(axis=0), strict=True)
+    ]
+    return Explanation(
+        label=model.labels[output] if model.labels else None,
+        answer=float(scores[output]),
+        base=float(answers[:, 0].mean()),
+        contributions=tuple(sorted(contributions, key=lambda item: -abs(item.amount))),
+        walks=walks,
+    )
+
+
+def _explained_output(model: TrainedModel, scores: Vector) -> int:
+    return 1 if len(scores) == 2 else int(np.argmax(scores)) if model.labels else 0
+
+
+def _players(model: TrainedModel, named: Sequence[str]) -> dict[str, Array]:
+    """Positions in the encoded row, by column; what is not named plays as one."""
+    columns = columns_of_features(model.encoder.features)
+    players = {name: columns[name] for name in named if name in columns}
+    rest = [positions for name, positions in columns.items() if name not in players]
+    return players | ({OTHERS: np.concatenate(rest)} if rest else {})
+
+
+def _rows_of(stored: JsonObject, width: int) -> Matrix:
+    rows = [[np.nan if value is None else value for value in row] for row in stored["rows"]]
+    return np.array(rows, dtype=np.float32).reshape(-1, width)
+
+
+def _orders(players: int, walks: int, random: np.random.Generator) -> Array:
+    """Random orders of the players, each followed by its reverse: shape (walks, players)."""
+    forward = [random.permutation(players) for _ in range(walks // 2)]
+    return np.array([order for drawn in forward for order in (drawn, drawn[::-1])]).reshape(walks, players)
+
+
+def _paths(vector: Matrix, starts: Matrix, orders: Array, players: Sequence[Array]) -> Matrix:
+    """Every row on the way from each start to the vector: shape (walks, players + 1, features)."""
+    path = np.repeat(starts[:, None, :], len(players) + 1, axis=1)
+    for walk, order in enumerate(orders):
+        for step, player in enumerate(order):
+            path[walk, step + 1 :, players[player]] = vector[players[player], None]
+    return path
+
+
+def _answers(model: TrainedModel, rows: Matrix, output: int) -> Vector:
+    """Each distinct row is asked once: a step between equal values costs nothing."""
+    _, first, where = np.unique(rows.view(np.uint32), axis=0, return_index=True, return_inverse=True)
+    answers: Vector = model.scores(np.ascontiguousarray(rows[first]))[where.ravel(), output]
+    return answers
