@@ -8,9 +8,11 @@ from typing import Any
 from rowsmith.state import State
 from rowsmith.transformation.category import CategoryColumn
 from rowsmith.transformation.datetime import DatetimeColumn
+from rowsmith.transformation.dense import DenseView
 from rowsmith.transformation.embedding import TextEmbedding
 from rowsmith.transformation.number import NumberColumn
 from rowsmith.transformation.table import TableEncoder
+from rowsmith.transformation.target_encoding import TargetEncoding
 from rowsmith.transformation.text import TextColumn
 
 RESTORERS: Mapping[str, Callable[[State, Mapping[str, Any]], Any]] = {
@@ -20,4 +22,6 @@ RESTORERS: Mapping[str, Callable[[State, Mapping[str, Any]], Any]] = {
     DatetimeColumn.kind: DatetimeColumn.from_state,
     TextColumn.kind: TextColumn.from_state,
     TextEmbedding.kind: TextEmbedding.from_state,
+    TargetEncoding.kind: TargetEncoding.from_state,
+    DenseView.kind: DenseView.from_state,
 }
