@@ -17,17 +17,21 @@ from rowsmith.ingestion.sources import read_batches
 from rowsmith.recipe import Recipe
 from rowsmith.schema import Schema
 from rowsmith.types import Finding, OnProgress, Progress, Severity, no_progress
+from rowsmith.workflows.plugins import Plugins, load_plugins
 from rowsmith.workflows.project import Project
 
 
 @dataclass(frozen=True)
 class Ingested:
-    """What came in: the snapshot, its rows, the schema and the findings."""
+    """What came in: the snapshot, its rows as they were read (`raw`) and with the project's own features (`frame`),
+    the schema and the findings."""
 
     snapshot: Snapshot
+    raw: pl.DataFrame
     frame: pl.DataFrame
     schema: Schema
     findings: tuple[Finding, ...]
+    plugins: Plugins
 
 
 def ingest(
@@ -63,9 +67,12 @@ def take_snapshot(
 def examine(project: Project, snapshot: Snapshot, *, on_progress: OnProgress = no_progress) -> Ingested:
     """The schema and findings of a snapshot."""
     on_progress(Progress("check", f"{snapshot.rows:,} rows: schema and checks"))
-    frame = project.snapshots.read(snapshot)
+    raw = project.snapshots.read(snapshot)
+    plugins = load_plugins(project.root)
+    frame = plugins.apply(raw)
     schema = settle_schema(project, frame)
-    return Ingested(snapshot, frame, schema, run_checks(frame, schema, project.recipe))
+    findings = (*run_checks(frame, schema, project.recipe), *plugins.run_checks(frame))
+    return Ingested(snapshot, raw, frame, schema, findings, plugins)
 
 
 def find_snapshot(project: Project, ref: str | None) -> Snapshot:

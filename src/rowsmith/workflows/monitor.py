@@ -1,4 +1,4 @@
-"""Watching a version: what was asked of it, against what it was trained on; and the outcomes that came back."""
+"""Watching a version: what it was asked, against what it was trained on; and the outcomes that came back."""
 
 from __future__ import annotations
 
@@ -8,12 +8,107 @@ from typing import Any
 
 import polars as pl
 
-from rowsmith.errors import DataError, NotFoundError
-from rowsmith.evaluation.metrics import METRICS, get_metric
+from rowsmith.errors import DataError
+from rowsmith.evaluation.metrics import metrics_for
 from rowsmith.ingestion.sources import read_frame
+from rowsmith.model import PREDICTION_COLUMN
 from rowsmith.monitoring.log import LabelResult
+from rowsmith.monitoring.observations import Observations, from_log, from_table
 from rowsmith.monitoring.reference import Reference
 from rowsmith.monitoring.report import MonitorReport
-from rowsmith.types import Metric, OnProgress, Progress, Task, no_progress
+from rowsmith.monitoring.report import monitor as monitor_observations
+from rowsmith.types import OnProgress, Progress, no_progress
+from rowsmith.workflows.deploy import Deployed, deploy
 from rowsmith.workflows.project import Project
-from rowsmith.workflows.run import EVALUATION_FILE, REFERENCE_FILE
+from rowsmith.workflows.run import REFERENCE_FILE
+
+# The rows that one look takes from the log, the latest ones: more would not change the verdict.
+MAX_ROWS = 200_000
+
+
+def monitor(
+    project: Project,
+    source: Any = None,
+    *,
+    ref: str | int = "champion",
+    time: str | None = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    on_progress: OnProgress = no_progress,
+) -> MonitorReport:
+    """What a version has seen since it was trained: volume, errors, latency, drift, scores, and a verdict.
+
+    Args:
+        source: a file (or any other source) of rows to judge instead of the prediction log. Its predictions are taken
+            where it has them (the output of `rowsmith predict --keep-inputs`), else made here; true outcomes are
+            taken from the target column.
+        ref: a version number, `champion` or `latest`.
+        time: the column that a file is cut into windows by.
+        start, end: of the stretch of the log, UTC.
+
+    Raises NotFoundError, SourceError, SchemaError, UsageError.
+    """
+    version = project.version(ref)
+    folder = project.registry.folder(version)
+    reference = Reference.from_dict(json.loads((folder / REFERENCE_FILE).read_text(encoding="utf-8")))
+    deployed = deploy(project, version)
+    on_progress(Progress("monitor", f"{version.name} version {version.number}"))
+    if source is None:
+        observations = _logged(project, deployed, start, end)
+    else:
+        observations = _from_source(project, deployed, source, time)
+    schema = deployed.model.schema
+    assert schema.task is not None
+    return monitor_observations(
+        reference,
+        observations,
+        schema,
+        metrics=metrics_for(schema.task),
+        options=project.recipe.monitor,
+        seed=deployed.model.recipe.train.seed,
+    )
+
+
+def label(project: Project, source: Any, *, id_column: str = "id", label_column: str = "label", actor: str = "") -> LabelResult:
+    """Join true outcomes to predictions by id. Raises SourceError, DataError for a table without the two columns."""
+    frame = read_frame(source, project.recipe.data)
+    absent = [name for name in (id_column, label_column) if name not in frame.columns]
+    if absent:
+        raise DataError(
+            f'there is no column "{absent[0]}"',
+            where=str(source),
+            received=", ".join(frame.columns),
+            next_step="outcomes come as two columns, the id of the prediction and the label; name them with --id and --label",
+        )
+    pairs = frame.select(pl.col(id_column).cast(pl.String).alias("id"), pl.col(label_column).alias("label"))
+    return project.log.label(pairs, actor=actor)
+
+
+def _logged(project: Project, deployed: Deployed, start: datetime | None, end: datetime | None) -> Observations:
+    version = deployed.version
+    schema = deployed.model.schema
+    window = project.log.window(
+        version.name,
+        start,
+        end,
+        version=version.number,
+        columns=[column.name for column in schema.features],
+        limit=MAX_ROWS,
+    )
+    counts = None
+    if len(window):
+        first = start or window.entries["time"].min()
+        last = end or datetime.now(UTC)
+        assert isinstance(first, datetime)
+        counts = project.log.counts(version.name, first, last, timedelta(hours=1), version=version.number)
+    return from_log(window, schema, counts)
+
+
+def _from_source(project: Project, deployed: Deployed, source: Any, time: str | None) -> Observations:
+    table = read_frame(source, project.recipe.data)
+    model = deployed.model
+    if PREDICTION_COLUMN in table.columns:
+        return from_table(table, table, model.schema, time=time)
+    conforming = deployed.frame(table)
+    answers = model.answer_frame(model.scores(model.encoder.encode(conforming.frame)))
+    return from_table(table, answers, model.schema, time=time)

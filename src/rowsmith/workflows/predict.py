@@ -7,18 +7,19 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
 from rowsmith.errors import Fault, SourceError, StorageError, UsageError
 from rowsmith.ingestion.sources import read_batches
-from rowsmith.model import TrainedModel
+from rowsmith.model import PREDICTION_COLUMN
 from rowsmith.monitoring.log import LogEntry, PredictionLog, new_ids
 from rowsmith.recipe import DataSection
-from rowsmith.registry.versions import Version
-from rowsmith.types import OnProgress, Progress, no_progress
+from rowsmith.types import JsonObject, OnProgress, Progress, no_progress
+from rowsmith.workflows.deploy import Deployed
 
 WRITERS = (".parquet", ".csv")
 ID_COLUMN = "id"
@@ -36,14 +37,13 @@ class Scored:
 
 
 def predict_source(
-    model: TrainedModel,
+    deployed: Deployed,
     source: Any,
     out: Path,
     *,
     options: DataSection | None = None,
     keep_inputs: bool = False,
     log: PredictionLog | None = None,
-    version: Version | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Scored:
     """Score every row of a source, in order, into `out` (.parquet or .csv); nothing is left there on failure.
@@ -62,7 +62,7 @@ def predict_source(
     try:
         reading = read_batches(source, options or DataSection())
         for number, batch in enumerate(_never_empty(reading.batches)):
-            table, seen = _score_batch(model, batch, keep_inputs, log, version)
+            table, seen = _score_batch(deployed, batch, keep_inputs, log)
             table.write_parquet(folder / f"{number:08d}.parquet")
             rows += table.height
             warnings += seen[: MAX_WARNINGS - len(warnings)]
@@ -85,26 +85,54 @@ def _never_empty(batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 
 
 def _score_batch(
-    model: TrainedModel, batch: pl.DataFrame, keep_inputs: bool, log: PredictionLog | None, version: Version | None
+    deployed: Deployed, batch: pl.DataFrame, keep_inputs: bool, log: PredictionLog | None
 ) -> tuple[pl.DataFrame, tuple[Fault, ...]]:
     begin = time.monotonic()
-    conforming = model.conformer.frame(batch)
+    model = deployed.model
+    conforming = deployed.frame(batch)
     answers = model.answer_frame(model.scores(model.encoder.encode(conforming.frame)))
     columns: list[pl.DataFrame] = [answers]
     if keep_inputs:
-        columns.insert(0, batch.drop([name for name in batch.columns if name in answers.columns]))
-    if log is not None and version is not None:
+        columns.insert(0, batch.drop([name for name in batch.columns if name in {*answers.columns, ID_COLUMN}]))
+    if log is not None:
         ids = new_ids(batch.height)
-        latency_ms = (time.monotonic() - begin) * 1000 / max(batch.height, 1)
-        log.append(_entries(model, version, ids, conforming.frame, answers, latency_ms))
+        latency_ms = (time.monotonic() - begin) * 1000
+        log.append(log_entries(deployed, ids, conforming.frame, answers, source="batch", latency_ms=latency_ms))
         columns.insert(0, pl.DataFrame({ID_COLUMN: ids}))
     return pl.concat(columns, how="horizontal"), conforming.warnings
 
 
-def _entries(
-    model: TrainedModel, version: Version, ids: list[str], inputs: pl.DataFrame, answers: pl.DataFrame, latency_ms: float
+def log_entries(
+    deployed: Deployed,
+    ids: list[str],
+    inputs: pl.DataFrame,
+    answers: pl.DataFrame,
+    *,
+    source: Literal["api", "page", "batch"],
+    latency_ms: float,
 ) -> list[LogEntry]:
-    raise NotImplementedError
+    """What the prediction log keeps of a batch: its conforming rows and the answers, in order."""
+    now = datetime.now(UTC)
+    version = deployed.version
+    return [
+        LogEntry(id_, version.name, version.number, now, row, answer, latency_ms, source)
+        for id_, row, answer in zip(ids, inputs.to_dicts(), answer_dicts(answers, deployed.model.labels), strict=True)
+    ]
+
+
+def answer_dicts(answers: pl.DataFrame, labels: tuple[str, ...]) -> list[JsonObject]:
+    """Each row of `TrainedModel.answer_frame` as `Prediction.to_dict` would give it."""
+    predictions = answers[PREDICTION_COLUMN].to_list()
+    if labels:
+        rows = answers.drop(PREDICTION_COLUMN).rows()
+        return [
+            {"prediction": value, "probabilities": dict(zip(labels, row, strict=True))}
+            for value, row in zip(predictions, rows, strict=True)
+        ]
+    if "low" not in answers.columns:
+        return [{"prediction": value} for value in predictions]
+    ends = answers.select("low", "high").rows()
+    return [{"prediction": value, "interval": list(end)} for value, end in zip(predictions, ends, strict=True)]
 
 
 def _join(folder: Path, out: Path) -> None:

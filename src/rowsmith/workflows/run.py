@@ -12,16 +12,19 @@ from typing import Any
 
 from rowsmith.errors import RecipeError
 from rowsmith.evaluation.gates import GateReport, judge
+from rowsmith.evaluation.metrics import metrics_for
 from rowsmith.evaluation.report import render_report
 from rowsmith.evaluation.score import Evaluation, evaluate
+from rowsmith.ingestion.infer import infer_schema
 from rowsmith.ingestion.snapshot import Snapshot
-from rowsmith.monitoring.reference import build_reference
+from rowsmith.monitoring.reference import Reference, build_reference
 from rowsmith.registry.card import model_card
 from rowsmith.registry.provenance import gather
 from rowsmith.registry.versions import Version
 from rowsmith.training import fit_baselines
 from rowsmith.types import Finding, JsonObject, Metric, OnProgress, Progress, Scores2D, no_progress
 from rowsmith.workflows.challenge import Challenge, challenge, remember_learned
+from rowsmith.workflows.deploy import OWN_CODE, keep_inputs
 from rowsmith.workflows.ingest import Ingested, examine, stop_on_errors, take_snapshot
 from rowsmith.workflows.project import Project
 from rowsmith.workflows.train import Fitted, deadline_of, fit, metric_of
@@ -113,7 +116,7 @@ def _conclude(
     on_progress(Progress("register", "writing the version and its report"))
     version = project.registry.add(
         project.recipe.name,
-        _writer(fitted, evaluation, lineage, document),
+        _writer(ingested, fitted, evaluation, lineage, document),
         lineage=lineage,
         metric=metric.name,
         score=evaluation.score_of(metric.name),
@@ -166,6 +169,7 @@ def _lineage(project: Project, ingested: Ingested, fitted: Fitted, seconds: floa
         "rows_trained": len(fitted.split.train),
         "rows_tested": len(fitted.split.test),
         "train_seconds": round(seconds, 3),
+        OWN_CODE: ingested.plugins.hash,
         **gather(seed=project.recipe.train.seed, project=project.root),
     }
 
@@ -204,17 +208,14 @@ def _document(
 
 
 def _writer(
-    fitted: Fitted, evaluation: Evaluation, lineage: JsonObject, document: JsonObject
+    ingested: Ingested, fitted: Fitted, evaluation: Evaluation, lineage: JsonObject, document: JsonObject
 ) -> Callable[[Path], None]:
     """What fills a version's folder."""
     model = fitted.model
 
     def write(folder: Path) -> None:
         model.save(folder / "model")
-        rows = fitted.frame[(fitted.split.test if len(fitted.split.test) else fitted.split.train)[:MAX_REFERENCE_ROWS]]
-        conforming = model.conformer.frame(rows).frame
-        answers = model.answer_frame(model.scores(model.encoder.encode(conforming)))
-        reference = build_reference(conforming, answers, model.schema)
+        reference = _reference(fitted)
         _write_json(folder / EVALUATION_FILE, evaluation.to_dict())
         _write_json(folder / REFERENCE_FILE, reference.to_dict())
         _write_json(folder / PROVENANCE_FILE, lineage)
@@ -223,8 +224,29 @@ def _writer(
         (folder / CARD_FILE).write_text(model_card(document), encoding="utf-8")
         (folder / JOURNAL_FILE).write_text(fitted.result.journal.to_text(), encoding="utf-8")
         remember_learned(folder, fitted.frame[fitted.split.train])
+        if ingested.plugins.add_features is not None:
+            raw_schema = infer_schema(ingested.raw, model.recipe)
+            keep_inputs(folder, ingested.raw, raw_schema, ingested.plugins)
 
     return write
+
+
+def _reference(fitted: Fitted) -> Reference:
+    """What later rows are compared with: the sealed test part, or the training rows where nothing was sealed."""
+    model, test = fitted.model, fitted.split.test
+    rows = (test if len(test) else fitted.split.train)[:MAX_REFERENCE_ROWS]
+    conforming = model.conformer.frame(fitted.frame[rows]).frame
+    answers = model.answer_frame(model.scores(model.encoder.encode(conforming)))
+    # Rows that the model has learned say nothing about how good it is, so they bring no truth.
+    truth = fitted.target[rows] if len(test) else None
+    return build_reference(
+        conforming,
+        answers,
+        model.schema,
+        truth=truth,
+        metrics=metrics_for(model.task),
+        seed=model.recipe.train.seed,
+    )
 
 
 def _write_json(path: Path, data: JsonObject) -> None:

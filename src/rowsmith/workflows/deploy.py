@@ -1,0 +1,88 @@
+"""Deployment: a version as it is used, the project's own features in front of its model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from rowsmith.conform import Conformer, ConformingFrame, ConformingRow
+from rowsmith.model import TrainedModel
+from rowsmith.registry.versions import Version
+from rowsmith.schema import Schema
+from rowsmith.workflows.artifact import load
+from rowsmith.workflows.plugins import Plugins, load_kept
+from rowsmith.workflows.project import Project
+
+INPUTS_FILE = "inputs.parquet"
+INPUT_SCHEMA_FILE = "inputs.json"
+OWN_CODE = "own_code"
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A version ready to answer. `inputs` is the schema of what it is asked with.
+
+    Where the project has features of its own, `inputs` lists the columns from before them, and `types` is an empty
+    frame with those columns as the features saw them at training; otherwise `inputs` is the model's own schema.
+    """
+
+    version: Version
+    model: TrainedModel
+    inputs: Schema
+    plugins: Plugins = Plugins()
+    types: pl.DataFrame | None = None
+
+    def frame(self, rows: pl.DataFrame) -> ConformingFrame:
+        """Rows as they come to rows that the model's encoder takes. Raises SchemaError."""
+        if self.types is None:
+            return self.model.conformer.frame(rows)
+        first = Conformer(self.inputs).frame(rows)
+        featured = self.model.conformer.frame(self.plugins.apply(self._typed(rows)))
+        return ConformingFrame(featured.frame, (*first.warnings, *featured.warnings))
+
+    def row(self, row: Mapping[str, Any]) -> ConformingRow:
+        """One row as it comes to one that the model's encoder takes. Raises SchemaError."""
+        if self.types is None:
+            return self.model.conformer.row(row)
+        first = Conformer(self.inputs).row(row)
+        table = self._typed(pl.DataFrame([dict(row)], infer_schema_length=None, strict=False))
+        featured = self.model.conformer.row(self.plugins.apply(table).row(0, named=True))
+        return ConformingRow(featured.row, (*first.warnings, *featured.warnings))
+
+    def _typed(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The columns that the features saw at training, with the types they had then; absent ones are null."""
+        assert self.types is not None
+        columns = [
+            pl.col(name).cast(dtype, strict=False) if name in rows.columns else pl.lit(None, dtype).alias(name)
+            for name, dtype in self.types.schema.items()
+        ]
+        return rows.select(columns)
+
+
+def deploy(project: Project, version: Version) -> Deployed:
+    """Load a version with the features it was trained with. Raises ArtifactError, StorageError."""
+    folder = project.registry.folder(version)
+    model = load(folder / "model")
+    plugins = load_kept(folder, str(version.lineage.get(OWN_CODE, "")))
+    if plugins.add_features is None:
+        return Deployed(version, model, model.schema)
+    return Deployed(version, model, _read_inputs(folder), plugins, pl.read_parquet(folder / INPUTS_FILE))
+
+
+def keep_inputs(folder: Path, raw: pl.DataFrame, schema: Schema, plugins: Plugins) -> None:
+    """Write what `deploy` needs into a version's folder; nothing where the project has no features of its own."""
+    plugins.keep(folder)
+    if plugins.add_features is None:
+        return
+    features = [column.name for column in schema.columns if column.is_feature]
+    raw.select(features).clear().write_parquet(folder / INPUTS_FILE)
+    (folder / INPUT_SCHEMA_FILE).write_text(json.dumps(schema.to_dict(), ensure_ascii=False), encoding="utf-8")
+
+
+def _read_inputs(folder: Path) -> Schema:
+    return Schema.from_dict(json.loads((folder / INPUT_SCHEMA_FILE).read_text(encoding="utf-8")))
