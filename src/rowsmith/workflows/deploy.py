@@ -74,13 +74,16 @@ def deploy(project: Project, version: Version) -> Deployed:
     return Deployed(version, model, _read_inputs(folder), plugins, pl.read_parquet(folder / INPUTS_FILE))
 
 
-def keep_inputs(folder: Path, raw: pl.DataFrame, schema: Schema, plugins: Plugins) -> None:
-    """Write what `deploy` needs into a version's folder; nothing where the project has no features of its own."""
-    plugins.keep(folder)
-    if plugins.add_features is None:
-        return
-    features = [column.name for column in schema.columns if column.is_feature]
-    raw.select(features).clear().write_parquet(folder / INPUTS_FILE)
+def rows_of(project: Project, version: Version) -> pl.DataFrame:
+    """The rows a version was made from, with the features it was trained with. Raises NotFoundError, ArtifactError."""
+    plugins = load_kept(project.registry.folder(version), str(version.lineage.get(OWN_CODE, "")))
+    return plugins.apply(project.snapshots.read(project.snapshots.get(version.snapshot_id)))
+
+
+def keep_inputs(folder: Path, raw: pl.DataFrame, schema: Schema) -> None:
+    """Write into a version's folder what the project's own features start from: `schema` is that of the raw rows."""
+    target = schema.target
+    raw.clear().drop(target.name if target else []).write_parquet(folder / INPUTS_FILE)
     (folder / INPUT_SCHEMA_FILE).write_text(json.dumps(schema.to_dict(), ensure_ascii=False), encoding="utf-8")
 
 

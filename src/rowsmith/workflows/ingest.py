@@ -81,7 +81,9 @@ def find_snapshot(project: Project, ref: str | None) -> Snapshot:
         return project.snapshots.get(ref)
     snapshots = project.snapshots.list()
     if not snapshots:
-        raise NotFoundError("there is no snapshot yet", where=str(project.root), next_step="read one in with: rowsmith ingest DATA")
+        raise NotFoundError(
+            "there is no snapshot yet", where=str(project.root), next_step="read one in with: rowsmith ingest DATA"
+        )
     return max(snapshots, key=lambda snapshot: snapshot.created)
 
 

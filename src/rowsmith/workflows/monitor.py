@@ -69,7 +69,9 @@ def monitor(
     )
 
 
-def label(project: Project, source: Any, *, id_column: str = "id", label_column: str = "label", actor: str = "") -> LabelResult:
+def label(
+    project: Project, source: Any, *, id_column: str = "id", label_column: str = "label", actor: str = ""
+) -> LabelResult:
     """Join true outcomes to predictions by id. Raises SourceError, DataError for a table without the two columns."""
     frame = read_frame(source, project.recipe.data)
     absent = [name for name in (id_column, label_column) if name not in frame.columns]

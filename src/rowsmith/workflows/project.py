@@ -94,7 +94,9 @@ def open_project(
     """
     root = Path(path).resolve()
     if not root.is_dir():
-        raise NotFoundError("there is no such project folder", received=str(path), next_step="make one with: rowsmith init NAME")
+        raise NotFoundError(
+            "there is no such project folder", received=str(path), next_step="make one with: rowsmith init NAME"
+        )
     recipe_path = Path(config) if config else root / RECIPE_FILE
     if config and not recipe_path.is_file():
         raise NotFoundError("there is no such recipe", received=str(config))

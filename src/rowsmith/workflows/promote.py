@@ -13,13 +13,19 @@ from rowsmith.registry.versions import Version
 from rowsmith.types import Finding, JsonObject
 from rowsmith.workflows.artifact import load
 from rowsmith.workflows.challenge import challenge
+from rowsmith.workflows.deploy import rows_of
 from rowsmith.workflows.project import Project
 from rowsmith.workflows.run import DOCUMENT_FILE
 from rowsmith.workflows.train import labelled_rows, metric_of
 
 
 def promote(
-    project: Project, ref: str | int = "latest", *, reason: str = "", actor: str = "rowsmith promote", force: bool = False
+    project: Project,
+    ref: str | int = "latest",
+    *,
+    reason: str = "",
+    actor: str = "rowsmith promote",
+    force: bool = False,
 ) -> tuple[LedgerEntry, GateReport]:
     """Make a version champion when it passes the gates against today's champion.
 
@@ -57,7 +63,7 @@ def judge_version(project: Project, version: Version) -> GateReport:
     folder = project.registry.folder(version)
     model = load(folder / "model")
     document: JsonObject = json.loads((folder / DOCUMENT_FILE).read_text(encoding="utf-8"))
-    frame, target = labelled_rows(project.snapshots.read(project.snapshots.get(version.snapshot_id)), model.schema)
+    frame, target = labelled_rows(rows_of(project, version), model.schema)
     split = seal(frame, model.schema, model.recipe)
     rival = challenge(project, model, frame, target, split.test, metric_of(model.schema, model.recipe))
     return judge(

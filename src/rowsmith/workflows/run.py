@@ -224,9 +224,9 @@ def _writer(
         (folder / CARD_FILE).write_text(model_card(document), encoding="utf-8")
         (folder / JOURNAL_FILE).write_text(fitted.result.journal.to_text(), encoding="utf-8")
         remember_learned(folder, fitted.frame[fitted.split.train])
+        ingested.plugins.keep(folder)
         if ingested.plugins.add_features is not None:
-            raw_schema = infer_schema(ingested.raw, model.recipe)
-            keep_inputs(folder, ingested.raw, raw_schema, ingested.plugins)
+            keep_inputs(folder, ingested.raw, infer_schema(ingested.raw, model.recipe))
 
     return write
 

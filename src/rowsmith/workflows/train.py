@@ -193,7 +193,9 @@ def labelled_rows(frame: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, Ar
     """The rows that have a target, and their targets as codes or numbers. Raises SchemaError, DataError."""
     column = schema.target
     if column is None or schema.task is None:
-        raise RecipeError("there is no target column", next_step="name one with --target or under [target] in rowsmith.toml")
+        raise RecipeError(
+            "there is no target column", next_step="name one with --target or under [target] in rowsmith.toml"
+        )
     labelled = frame.filter(pl.Series(has_target(frame[column.name])))
     if labelled.height == 0:
         raise DataError("every row lacks its target", where=f'column "{column.name}"')
@@ -246,7 +248,9 @@ def row_weights(frame: pl.DataFrame, schema: Schema) -> Vector | None:
     return np.asarray(weights, dtype=np.float64)
 
 
-def compose(result: TrainingResult, encoder: Any, schema: Schema, recipe: Recipe, metric: Metric, rows: int) -> TrainedModel:
+def compose(
+    result: TrainingResult, encoder: Any, schema: Schema, recipe: Recipe, metric: Metric, rows: int
+) -> TrainedModel:
     """The parts as one object. Facts hold nothing of the clock, so equal work gives equal bytes."""
     assert schema.task is not None
     return TrainedModel(

@@ -15,6 +15,7 @@ from rowsmith.storage import archive
 from rowsmith.training import Journal, replay
 from rowsmith.types import JsonObject, OnProgress, Progress, no_progress
 from rowsmith.workflows.artifact import load
+from rowsmith.workflows.deploy import rows_of
 from rowsmith.workflows.project import Project
 from rowsmith.workflows.run import JOURNAL_FILE
 from rowsmith.workflows.train import compose, encode_training_rows, labelled_rows, metric_of, test_score
@@ -38,7 +39,7 @@ def verify(project: Project, ref: str | int = "champion", *, on_progress: OnProg
     journal_path = folder / JOURNAL_FILE
     if not journal_path.exists():
         raise NotFoundError("this version has no journal, so it cannot be rebuilt", where=str(folder))
-    frame = project.snapshots.read(project.snapshots.get(version.snapshot_id))
+    frame = rows_of(project, version)
     on_progress(Progress("rebuild", f"{version.name} {version.number} from snapshot {version.snapshot_id[:12]}"))
     schema, recipe = original.schema, original.recipe
     frame, target = labelled_rows(frame, schema)
@@ -72,6 +73,10 @@ def _changed_environment(lineage: JsonObject, project: Project) -> tuple[str, ..
         if then_packages.get(name) != now_packages.get(name)
     ]
     return tuple(
-        [f"{key}: {lineage.get(key)} then, {now.get(key)} now" for key in ("python", "machine") if lineage.get(key) != now.get(key)]
+        [
+            f"{key}: {lineage.get(key)} then, {now.get(key)} now"
+            for key in ("python", "machine")
+            if lineage.get(key) != now.get(key)
+        ]
         + changed
     )
