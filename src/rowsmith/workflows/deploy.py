@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ class Deployed:
     version: Version
     model: TrainedModel
     inputs: Schema
-    plugins: Plugins = Plugins()
+    plugins: Plugins = field(default_factory=Plugins)
     types: pl.DataFrame | None = None
 
     def frame(self, rows: pl.DataFrame) -> ConformingFrame:

@@ -80,7 +80,7 @@ def label(
             f'there is no column "{absent[0]}"',
             where=str(source),
             received=", ".join(frame.columns),
-            next_step="outcomes come as two columns, the id of the prediction and the label; name them with --id and --label",
+            next_step="a prediction's id and its label, one row each; name the two columns with --id and --label",
         )
     pairs = frame.select(pl.col(id_column).cast(pl.String).alias("id"), pl.col(label_column).alias("label"))
     return project.log.label(pairs, actor=actor)

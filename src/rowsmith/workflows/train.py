@@ -24,7 +24,7 @@ from rowsmith.recipe import Recipe, TrainSection
 from rowsmith.schema import Schema
 from rowsmith.training import TrainingData, TrainingResult, run_search
 from rowsmith.transformation import fit_encoder
-from rowsmith.types import Array, JsonObject, Metric, OnProgress, Progress, Role, Rows, Vector, no_progress
+from rowsmith.types import Array, JsonObject, Metric, OnProgress, Progress, Role, Vector, no_progress
 
 DEFAULT_SECONDS = 60.0
 # Kept back for scoring the sealed test part after the search, as a share of the budget.

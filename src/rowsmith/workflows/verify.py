@@ -6,7 +6,6 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-
 from rowsmith.errors import NotFoundError
 from rowsmith.ingestion.split import seal
 from rowsmith.registry.provenance import gather
