@@ -106,9 +106,9 @@ class Database:
     def connect_raw(self) -> Any:
         """A connection of the driver itself, in autocommit mode, for the one hot path that needs it; close it."""
         with self.translated():
-            connection = self.engine.raw_connection()
-            connection.detach()
-            raw: Any = connection.driver_connection
+            pooled = self.engine.raw_connection()
+            raw: Any = pooled.driver_connection
+            pooled.detach()
             if not self.is_sqlite:
                 raw.autocommit = True
             return raw

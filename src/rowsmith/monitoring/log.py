@@ -1,0 +1,214 @@
+"""Prediction log: every answer that was given, durable before it is given, and the true outcomes that came later.
+
+Appending is a group commit: while one thread writes, the entries of the others gather, and the next one to get its
+turn writes them all in one transaction. Whoever appends waits until its own entries are durable, so a slow disk
+slows the callers down and nothing is lost in between. What an id was first stored with stays.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import polars as pl
+
+from rowsmith.errors import UsageError
+from rowsmith.monitoring.group_commit import GroupCommit
+from rowsmith.monitoring.log_labels import LabelResult, store_labels
+from rowsmith.monitoring.log_queries import Stretch, Summary, Window, read_counts, read_summary, read_window
+from rowsmith.monitoring.log_times import to_microseconds
+from rowsmith.monitoring.log_values import encode
+from rowsmith.storage.database import Database
+from rowsmith.storage.tables import predictions
+
+__all__ = ["LabelResult", "LogEntry", "PredictionLog", "Summary", "Window", "new_ids"]
+
+Source = Literal["api", "page", "batch"]
+Status = Literal["ok", "error"]
+
+MAX_ID_CHARACTERS = 200
+
+COLUMNS = tuple(column.name for column in predictions.columns)
+INSERT = f"INSERT INTO {predictions.name} ({', '.join(COLUMNS)})"
+INSERT_SQLITE = f"{INSERT} VALUES ({', '.join('?' * len(COLUMNS))}) ON CONFLICT (id) DO NOTHING"
+# One statement and one round trip for any number of rows: an array for each column.
+NUMBERS = {"version": "bigint", "time": "bigint", "latency_ms": "float8"}
+ARRAYS = ", ".join(f"%s::{NUMBERS.get(name, 'text')}[]" for name in COLUMNS)
+INSERT_POSTGRESQL = f"{INSERT} SELECT * FROM unnest({ARRAYS}) ON CONFLICT (id) DO NOTHING"
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One row that was asked about. A naive `time` counts as UTC.
+
+    `inputs` is the row and `answer` is Prediction.to_dict(). A refused row has the status `error` and says why in
+    `code`; it counts for the error rate, and its inputs are not kept. `latency_ms` is that of the whole request.
+    `version` is None where none was found to answer.
+    """
+
+    id: str
+    name: str
+    version: int | None
+    time: datetime
+    inputs: Mapping[str, Any] | None = None
+    answer: Mapping[str, Any] | None = None
+    latency_ms: float | None = None
+    source: Source = "api"
+    status: Status = "ok"
+    code: str = ""
+
+
+def new_ids(count: int) -> list[str]:
+    """Ids for predictions: 32 hexadecimal digits, unique everywhere.
+
+    The first 12 are the milliseconds since 1970 (as in RFC 9562, version 7), so that an index grows at its end.
+    """
+    start = f"{time.time_ns() // 1_000_000:012x}"
+    digits = os.urandom(10 * count).hex()
+    return [start + digits[20 * i : 20 * i + 20] for i in range(count)]
+
+
+class PredictionLog:
+    """Safe for any number of threads and processes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._insert = _insert_sqlite if database.is_sqlite else _insert_postgresql
+        self._connection: Any = None
+        self._commit = GroupCommit(self._write)
+
+    # -- writing -------------------------------------------------------------------------------------------
+
+    def append(self, entries: Sequence[LogEntry]) -> None:
+        """Store entries; they are durable on return. An id that is stored already is left as it is.
+
+        Raises UsageError (an id or a value that cannot be stored; nothing was) and StorageError (whether they were
+        stored is not known: append them again).
+        """
+        if not entries:
+            return
+        self._commit.add([_row(entry) for entry in entries])
+
+    def close(self) -> None:
+        """Let go of the connection that appends, when no thread does; the next append opens another."""
+        self._disconnect()
+
+    def _write(self, rows: list[tuple[Any, ...]]) -> None:
+        with self._database.translated():
+            while True:
+                known = self._connection is not None
+                connection = self._connection = self._connection or self._database.connect_raw()
+                try:
+                    self._insert(connection, rows)
+                    return
+                except BaseException:
+                    # A server that was restarted ends old connections. Storing twice is harmless, so try once more.
+                    lost = known and getattr(connection, "closed", False)
+                    self._disconnect()
+                    if not lost:
+                        raise
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            connection.close()
+
+    # -- outcomes ------------------------------------------------------------------------------------------
+
+    def label(self, labels: Any, *, actor: str = "") -> LabelResult:
+        """Join true outcomes to predictions by id.
+
+        `labels` is a mapping of id to outcome, an iterable of such pairs, or any dataframe with the columns `id` and
+        `label`. An outcome is text, a number or a boolean; None and NaN mean that it is not known yet. Where one id
+        comes twice the later one counts. An outcome that differs from the one before is added to it and counts from
+        then on; the earlier ones are kept. The same outcome again changes nothing, so that labelling may be repeated
+        after an error: it commits in steps of some thousand rows.
+
+        Raises DataError for a table without these columns and an outcome that is no single value, StorageError.
+        """
+        return store_labels(self._database, labels, actor)
+
+    # -- reading -------------------------------------------------------------------------------------------
+
+    def window(
+        self,
+        name: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        version: int | None = None,
+        columns: Sequence[str] | None = None,
+        limit: int | None = None,
+    ) -> Window:
+        """The answered rows from `start` (inclusive) to `end` (exclusive), with the outcomes that are known.
+
+        `columns` names the inputs to take (one that no row had is null throughout); all that occur when None. Values
+        are those that were logged: a column of mixed types becomes text. `limit` keeps the latest so many rows.
+        Raises StorageError.
+        """
+        with self._database.reading() as connection:
+            return read_window(connection, Stretch(name, start, end, version), columns, limit)
+
+    def counts(
+        self, name: str, start: datetime, end: datetime, every: timedelta, *, version: int | None = None
+    ) -> pl.DataFrame:
+        """Volume by stretches of the length `every`, without gaps: `start`, `predictions`, `errors`, `labelled`.
+
+        Raises StorageError.
+        """
+        with self._database.reading() as connection:
+            return read_counts(connection, Stretch(name, start, end, version), every)
+
+    def summary(
+        self,
+        name: str,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        *,
+        version: int | None = None,
+    ) -> Summary:
+        """Volume, errors and latency from `start` (inclusive) to `end` (exclusive). Raises StorageError."""
+        with self._database.reading() as connection:
+            return read_summary(connection, Stretch(name, start, end, version))
+
+
+def _insert_sqlite(connection: Any, rows: list[tuple[Any, ...]]) -> None:
+    if len(rows) == 1:
+        connection.execute(INSERT_SQLITE, rows[0])
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    connection.executemany(INSERT_SQLITE, rows)
+    connection.execute("COMMIT")
+
+
+def _insert_postgresql(connection: Any, rows: list[tuple[Any, ...]]) -> None:
+    # In the order of the ids: two writers of the same ids would wait for each other otherwise.
+    columns = [list(column) for column in zip(*sorted(rows, key=lambda row: row[0]), strict=True)]
+    connection.execute(INSERT_POSTGRESQL, columns, prepare=True)
+
+
+def _row(entry: LogEntry) -> tuple[Any, ...]:
+    """In the order of COLUMNS."""
+    id_, kept = entry.id, entry.status == "ok"
+    if not isinstance(id_, str) or not 0 < len(id_) <= MAX_ID_CHARACTERS or not id_.isprintable():
+        raise UsageError(
+            "this cannot be the id of a prediction",
+            received=repr(id_)[:MAX_ID_CHARACTERS],
+            allowed=f"1 to {MAX_ID_CHARACTERS} printable characters",
+        )
+    return (
+        id_,
+        entry.name,
+        entry.version,
+        to_microseconds(entry.time),
+        encode(entry.inputs) if kept and entry.inputs is not None else None,
+        encode(entry.answer) if kept and entry.answer is not None else None,
+        entry.latency_ms,
+        entry.source,
+        entry.status,
+        entry.code,
+    )
