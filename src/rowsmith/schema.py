@@ -20,11 +20,13 @@ class Parsing:
     """How text becomes a value. Native numbers, booleans and dates pass by it untouched.
 
     `nulls` are the spellings of "missing" (compared after stripping blanks; the empty text is always one).
-    `date_format` is a strptime pattern, or "iso".
+    `date_format` is a strptime pattern, or "iso". `affixes` are signs around a number that are taken off ("$", "%");
+    a percentage keeps its figure (12% is 12).
     """
 
     decimal: Literal[".", ","] = "."
     thousands: str = ""
+    affixes: tuple[str, ...] = ()
     date_format: str = ""
     nulls: tuple[str, ...] = ()
 
@@ -185,8 +187,9 @@ def _column_to_dict(column: Column) -> JsonObject:
 
 def _column_from_dict(item: JsonObject) -> Column:
     parsing = dict(item.get("parsing", {}))
-    if "nulls" in parsing:
-        parsing["nulls"] = tuple(parsing["nulls"])
+    for key in ("affixes", "nulls"):
+        if key in parsing:
+            parsing[key] = tuple(parsing[key])
     known = {key: item[key] for key in FACTS if key in item}
     return Column(
         name=item["name"],

@@ -35,6 +35,8 @@ def parse_number(text: str, parsing: Parsing) -> float | None:
         return None
     if "_" in text:
         raise ValueError("a number has no underscores")
+    for affix in parsing.affixes:
+        text = text.replace(affix, "", 1).strip()
     if parsing.thousands and parsing.thousands in text:
         text = _without_thousands(text, parsing)
     if parsing.decimal == ",":
