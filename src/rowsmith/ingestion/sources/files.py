@@ -1,0 +1,127 @@
+"""Files: a path, a folder or glob of parts, standard input, or an open binary file."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import polars as pl
+
+from rowsmith.errors import SourceError
+from rowsmith.ingestion.sources.formats import known_extensions, open_file
+from rowsmith.ingestion.sources.local_file import LocalFile, decompressed, spooled
+from rowsmith.ingestion.sources.plain import common_type
+from rowsmith.ingestion.sources.protocol import Table
+from rowsmith.recipe import DataSection
+from rowsmith.types import JsonObject
+
+STANDARD_INPUT = "-"
+GLOB_CHARACTERS = frozenset("*?[")
+MAX_NAMES_LISTED = 8
+
+
+class Files:
+    """Rows kept in files, in one of the formats of `formats/`."""
+
+    name = "files"
+
+    def accepts(self, origin: object) -> bool:
+        return isinstance(origin, str | Path) or callable(getattr(origin, "read", None))
+
+    def open(self, origin: object, options: DataSection) -> Table:
+        """Several parts are one table: ordered by name, all with the same columns."""
+        if origin == STANDARD_INPUT:
+            return _open_stream(sys.stdin.buffer, "standard input", options)
+        if not isinstance(origin, str | Path):
+            name = getattr(origin, "name", None)
+            return _open_stream(cast(BinaryIO, origin), name if isinstance(name, str) else "open file", options)
+        path = Path(origin).expanduser()
+        if path.is_file():
+            return _open_path(path, options)
+        parts = _parts(path)
+        tables = [_open_path(part, options) for part in parts]
+        return tables[0] if len(tables) == 1 else Parts(str(origin), tables)
+
+
+def _open_path(path: Path, options: DataSection) -> Table:
+    return open_file(decompressed(LocalFile.at(path)), options)
+
+
+def _open_stream(stream: BinaryIO, name: str, options: DataSection) -> Table:
+    return open_file(decompressed(spooled(stream, name)), options)
+
+
+def _parts(path: Path) -> list[Path]:
+    """The files that a folder or glob stands for, ordered by name; hidden ones and those like _SUCCESS are none."""
+    if path.is_dir():
+        found = [part for part in path.iterdir() if part.is_file()]
+        nothing = "there are no files in this folder"
+    elif GLOB_CHARACTERS.intersection(str(path)):
+        found = [Path(name) for name in glob.glob(str(path), recursive=True) if Path(name).is_file()]
+        nothing = "no file matches this pattern"
+    else:
+        raise _no_such_file(path)
+    parts = sorted((part for part in found if not part.name.startswith((".", "_"))), key=lambda part: part.as_posix())
+    if not parts:
+        raise SourceError(nothing, where=str(path), allowed=f"files that end in {', '.join(known_extensions())}")
+    return parts
+
+
+def _no_such_file(path: Path) -> SourceError:
+    folder = path.parent
+    if not folder.is_dir():
+        return SourceError("there is no such folder", where=str(folder))
+    names = sorted(item.name for item in folder.iterdir() if not item.name.startswith("."))
+    close = difflib.get_close_matches(path.name, names, n=3, cutoff=0.7)
+    if close:
+        hint = "names like it: " + ", ".join(str(folder / name) for name in close)
+    else:
+        shown = ", ".join(names[:MAX_NAMES_LISTED]) + (", ..." if len(names) > MAX_NAMES_LISTED else "")
+        hint = f"the folder holds: {shown or 'nothing'}"
+    return SourceError("there is no such file", where=str(path), next_step=hint)
+
+
+class Parts:
+    """Several files of one table. A column takes the narrowest type that holds the values of every part."""
+
+    def __init__(self, description: str, tables: Sequence[Table]) -> None:
+        first, *others = tables
+        for table in others:
+            _require_same_columns(first, table)
+        self.description = description
+        self._tables = tables
+        self.columns = {name: common_type([table.columns[name] for table in tables]) for name in first.columns}
+
+    @property
+    def facts(self) -> JsonObject:
+        return {**self._tables[0].facts, "parts": [table.description for table in self._tables]}
+
+    def batches(self, types: Mapping[str, pl.DataType]) -> Iterator[pl.DataFrame]:
+        for table in self._tables:
+            yield from table.batches(types)
+
+
+def _require_same_columns(first: Table, other: Table) -> None:
+    missing = [name for name in first.columns if name not in other.columns]
+    added = [name for name in other.columns if name not in first.columns]
+    if not missing and not added:
+        return
+    differences = [
+        f"it lacks {_quoted(missing)}" if missing else "",
+        f"it has {_quoted(added)} besides" if added else "",
+    ]
+    raise SourceError(
+        f"the parts of a table have the same columns, but this one differs from {first.description}",
+        where=other.description,
+        received="; ".join(text for text in differences if text),
+        allowed=f"the columns {_quoted(first.columns)}",
+        next_step="read these files one by one, or make their columns the same",
+    )
+
+
+def _quoted(names: object) -> str:
+    return ", ".join(f'"{name}"' for name in cast(Sequence[str], names))

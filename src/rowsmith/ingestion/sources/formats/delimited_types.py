@@ -1,0 +1,129 @@
+"""The types of the columns of a CSV file, settled by every value in it.
+
+A column is of integers or numbers when each of its values is written as one. Values with leading zeros (postcodes),
+more digits than a number holds (card numbers), or any text among them leave a column as text, exactly as written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from rowsmith.ingestion.sources.plain import FLOAT64, INT64, NULL, STRING, plain_series
+
+LARGEST_EXACT = 2.0**53
+LEADING_ZERO = r"^[+-]?0\d"
+ONLY_DIGITS = r"^[+-]?\d+$"
+# A comma before anything but three digits cannot stand between thousands.
+SURELY_DECIMAL = r"^[+-]?(\d{4,}|0|),\d+$|,\d{1,2}$|,\d{4,}$"
+
+
+@dataclass
+class _Column:
+    seen: bool = False
+    integer: bool = True
+    point: bool = True
+    comma: bool = True
+    surely_comma: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        return self.point or self.comma
+
+
+class TypeEvidence:
+    """Gathers over batches of text what each column can be. `decimal` "." or "," is given, or found at the end."""
+
+    def __init__(self, names: Sequence[str], *, separator: str, decimal: str | None) -> None:
+        self._given = decimal
+        # Where the comma separates fields, one inside a field is left to the schema to explain.
+        tries_comma = decimal == "," or (decimal is None and separator != ",")
+        self._columns = {name: _Column(point=decimal != ",", comma=tries_comma) for name in names}
+
+    def update(self, batch: pl.DataFrame) -> None:
+        for name, column in self._columns.items():
+            if not column.is_open:
+                continue
+            values = batch[name].drop_nulls()
+            if len(values):
+                column.seen = True
+                _narrow(column, values)
+
+    @property
+    def decimal(self) -> str:
+        if self._given is not None:
+            return self._given
+        columns = [column for column in self._columns.values() if column.seen and not column.integer]
+        only_point = any(column.point and not column.comma for column in columns)
+        only_comma = any(column.comma and not column.point and column.surely_comma for column in columns)
+        return "," if only_comma and not only_point else "."
+
+    @property
+    def columns(self) -> dict[str, pl.DataType]:
+        return {name: self._type(column) for name, column in self._columns.items()}
+
+    def _type(self, column: _Column) -> pl.DataType:
+        if not column.seen:
+            return NULL
+        if column.integer:
+            return INT64
+        fits = column.comma if self.decimal == "," else column.point
+        return FLOAT64 if fits else STRING
+
+
+def _narrow(column: _Column, values: pl.Series) -> None:
+    if column.integer and not values.cast(INT64, strict=False).null_count():
+        if values.str.contains(LEADING_ZERO).any():
+            column.integer = column.point = column.comma = False
+        return
+    if column.point and not column.integer and _are_numbers(values):
+        column.comma = column.comma and _are_comma_numbers(values)
+        return
+    trimmed = values.str.strip_chars()
+    trimmed = trimmed.filter(trimmed != "")
+    if column.integer and not trimmed.cast(INT64, strict=False).null_count():
+        return
+    column.integer = False
+    column.point = column.point and _are_numbers(trimmed)
+    if column.comma:
+        column.comma = _are_comma_numbers(trimmed)
+        column.surely_comma |= column.comma and bool(trimmed.str.contains(SURELY_DECIMAL).any())
+
+
+def _are_numbers(values: pl.Series) -> bool:
+    numbers = values.cast(FLOAT64, strict=False)
+    if numbers.null_count() or numbers.is_infinite().any():
+        return False
+    large = values.filter(numbers.abs() >= LARGEST_EXACT)
+    return not (len(large) and large.str.contains(ONLY_DIGITS).any())
+
+
+def _are_comma_numbers(values: pl.Series) -> bool:
+    return not values.str.contains(".", literal=True).any() and _are_numbers(_with_point(values))
+
+
+def _with_point(values: pl.Series) -> pl.Series:
+    return values.str.replace(",", ".", literal=True)
+
+
+def convert(
+    batch: pl.DataFrame, types: Mapping[str, pl.DataType], evidence: TypeEvidence, *, where: str
+) -> pl.DataFrame:
+    """A batch of text brought to `types`, columns in their order."""
+    found = evidence.columns
+    comma = evidence.decimal == ","
+    columns = []
+    for name, wanted in types.items():
+        series = batch[name]
+        if wanted != STRING and found[name] != NULL:
+            series = _parsed(_with_point(series) if comma and found[name] == FLOAT64 else series, found[name])
+        columns.append(plain_series(series, wanted, where=where))
+    return pl.DataFrame(columns)
+
+
+def _parsed(series: pl.Series, dtype: pl.DataType) -> pl.Series:
+    """Text that is known to be of numbers and blanks."""
+    values = series.cast(dtype, strict=False)
+    return values if values.null_count() == series.null_count() else series.str.strip_chars().cast(dtype, strict=False)

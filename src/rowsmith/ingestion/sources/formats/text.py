@@ -1,0 +1,169 @@
+"""Text: which encoding a file has, and the file as UTF-8.
+
+A byte-order mark decides; else UTF-8, when every byte fits; else Windows-1252, when the bytes beyond ASCII are the
+letters and signs of Western languages where these stand in writing; else an error that names the first bad byte.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+from dataclasses import replace
+from typing import IO
+
+from rowsmith.errors import RecipeError, SourceError
+from rowsmith.ingestion.sources.formats.sniff import is_wide_text
+from rowsmith.ingestion.sources.local_file import CHUNK_BYTES, LocalFile, rewritten
+
+UTF8 = "utf-8"
+WESTERN = "cp1252"
+MARKS = ((codecs.BOM_UTF8, UTF8), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+WESTERN_LETTERS = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜàáâãäåæçèéêëìíîïñòóôõöøùúûüßŒœŠšŽžŸ")
+# Currencies, quotation marks, dashes, fractions: what stands between the letters and the unprintable in Windows-1252.
+WESTERN_SIGNS = frozenset(
+    bytes([0x80, 0x82, *range(0x84, 0x88), 0x89, 0x8B, *range(0x91, 0x98), 0x99, 0x9B]).decode(WESTERN)
+    + bytes(
+        [*range(0xA0, 0xA4), 0xA5, 0xA7, *range(0xA9, 0xAC), *range(0xAE, 0xB6), 0xB7, *range(0xB9, 0xC0), 0xD7]
+    ).decode(WESTERN)
+)
+MIN_LETTERS_IN_WORDS = 0.8
+
+
+def as_utf8(file: LocalFile, encoding: str | None = None) -> tuple[LocalFile, str]:
+    """The file as valid UTF-8 with lines that end in a line feed, and the encoding that it had.
+
+    Raises SourceError naming byte and line where the bytes do not fit, RecipeError for an encoding nobody knows.
+    """
+    head = file.head()
+    for mark, marked in MARKS:
+        if head.startswith(mark) and (encoding is None or _same(encoding, marked)):
+            encoding = marked
+            if marked == UTF8:
+                file = replace(file, start=len(mark))
+    encoding = _canonical(encoding or is_wide_text(head) or _detected(file), file)
+    if encoding != UTF8:
+        return _transcoded(file, encoding), encoding
+    _check_utf8(file)
+    return (_transcoded(file, UTF8) if _has_old_line_ends(head) else file), UTF8
+
+
+def _same(one: str, other: str) -> bool:
+    try:
+        return codecs.lookup(one).name.startswith(codecs.lookup(other).name)
+    except LookupError:
+        return False
+
+
+def _canonical(encoding: str, file: LocalFile) -> str:
+    try:
+        return codecs.lookup(encoding).name.removesuffix("-sig")
+    except LookupError as problem:
+        raise RecipeError(
+            f"there is no encoding {encoding!r}",
+            where=file.name,
+            allowed="one that Python knows, such as utf-8, utf-16, cp1252 or latin-1",
+        ) from problem
+
+
+def _detected(file: LocalFile) -> str:
+    """UTF-8, unless its first offending byte comes before any other beyond ASCII and the file reads as Western."""
+    problem = _first_fault(file)
+    if problem is None or not problem.ascii_before:
+        return UTF8
+    return WESTERN if _reads_as_western(file) else UTF8
+
+
+class _Fault:
+    """The first byte that is not UTF-8: where, and whether all before it is ASCII."""
+
+    def __init__(self, byte: int, line: int, value: int, ascii_before: bool) -> None:
+        self.byte, self.line, self.value, self.ascii_before = byte, line, value, ascii_before
+
+
+def _first_fault(file: LocalFile) -> _Fault | None:
+    decoder = codecs.getincrementaldecoder(UTF8)()
+    done, lines, ascii_before = 0, 1, True
+    with file.open() as content:
+        while True:
+            chunk = content.read(CHUNK_BYTES)
+            kept = decoder.getstate()[0]
+            try:
+                decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError as problem:
+                data = kept + chunk
+                before = data[: problem.start]
+                byte = done - len(kept) + problem.start
+                line = lines + chunk[: max(problem.start - len(kept), 0)].count(b"\n")
+                return _Fault(byte, line, data[problem.start], ascii_before and before.isascii())
+            if not chunk:
+                return None
+            _refuse_nul(chunk, done, file)
+            ascii_before = ascii_before and chunk.isascii()
+            done, lines = done + len(chunk), lines + chunk.count(b"\n")
+
+
+def _refuse_nul(chunk: bytes, done: int, file: LocalFile) -> None:
+    if b"\0" in chunk:
+        byte = done + chunk.index(b"\0")
+        raise SourceError(
+            f"this is a binary file, though its name ends in {file.extension or 'nothing'}",
+            where=file.name,
+            received=f"a zero byte at byte {byte}",
+            next_step="a text file has none; export the table again",
+        )
+
+
+def _check_utf8(file: LocalFile) -> None:
+    fault = _first_fault(file)
+    if fault is not None:
+        raise SourceError(
+            "this file is not valid UTF-8",
+            where=f"{file.name}, line {fault.line}",
+            received=f"the byte 0x{fault.value:02x} at byte {fault.byte}",
+            next_step='save it as UTF-8, or name its encoding: [data] encoding = "cp1252"',
+        )
+
+
+def _reads_as_western(file: LocalFile) -> bool:
+    """Whether the characters beyond ASCII are common in Western languages, and stand by letters, digits or blanks."""
+    letters = in_words = 0
+    before = ""
+    with file.open() as content:
+        while chunk := content.read(CHUNK_BYTES):
+            try:
+                text = before + chunk.decode(WESTERN)
+            except UnicodeDecodeError:
+                return False
+            for place, char in enumerate(text[:-1] if len(chunk) == CHUNK_BYTES else text):
+                if char.isascii():
+                    continue
+                around = text[max(place - 1, 0) : place] + text[place + 1 : place + 2]
+                if char in WESTERN_LETTERS:
+                    letters += 1
+                    in_words += any(other.isalpha() and other.isascii() for other in around)
+                elif char not in WESTERN_SIGNS or not any(other.isalnum() or other == " " for other in around):
+                    return False
+            before = text[-2:] if len(chunk) == CHUNK_BYTES else ""
+    return in_words >= MIN_LETTERS_IN_WORDS * letters
+
+
+def _has_old_line_ends(head: bytes) -> bool:
+    """Lines that end in a carriage return alone."""
+    return b"\r" in head and b"\n" not in head
+
+
+def _transcoded(file: LocalFile, encoding: str) -> LocalFile:
+    def copy(target: IO[bytes]) -> None:
+        with file.open() as content:
+            lines = io.TextIOWrapper(
+                content, encoding=encoding, newline=None if _has_old_line_ends(file.head()) else ""
+            )
+            while text := lines.read(CHUNK_BYTES):
+                if "\0" in text:
+                    raise SourceError(f"this is no text in {encoding}: it has zero characters", where=file.name)
+                target.write(text.encode())
+
+    try:
+        return rewritten(file, copy)
+    except UnicodeError as problem:
+        raise SourceError(f"this file is not valid {encoding}: {problem}", where=file.name) from problem

@@ -1,0 +1,53 @@
+"""Values: Python objects of any mix (from JSON, or a dataframe of objects) as columns of plain types."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+
+from rowsmith.conform.parsing import plain
+from rowsmith.ingestion.sources.plain import BOOLEAN, DATE, FLOAT64, INT64, NULL, STRING, common_type, spell
+
+LARGEST_INTEGER = 2**63
+MOMENT = pl.Datetime("us")
+QUICK_TYPES: dict[type, pl.DataType] = {type(None): NULL, bool: BOOLEAN, float: FLOAT64, str: STRING}
+
+
+def type_of_values(values: Sequence[Any]) -> pl.DataType:
+    """The narrowest plain type for all of them; a mix that no type holds is text."""
+    classes = {type(value) for value in values}
+    if classes <= QUICK_TYPES.keys():
+        return common_type([NULL, *(QUICK_TYPES[cls] for cls in classes)])
+    return common_type([NULL, *{_type_of(value) for value in values}])
+
+
+def series_of_values(name: str, values: Sequence[Any], dtype: pl.DataType) -> pl.Series:
+    """`dtype` comes from `type_of_values` of these values, or of more."""
+    if dtype == STRING:
+        return pl.Series(name, [spell(plain(value)) for value in values], dtype=STRING)
+    clean = [plain(value) for value in values]
+    if dtype == FLOAT64:
+        return pl.Series(name, [None if v is None else float(v) for v in clean], dtype=FLOAT64)
+    if dtype == MOMENT:
+        clean = [datetime(v.year, v.month, v.day) if type(v) is date else v for v in clean]
+    return pl.Series(name, clean, dtype=dtype)
+
+
+def _type_of(value: Any) -> pl.DataType:
+    value = plain(value)
+    if value is None:
+        return NULL
+    if isinstance(value, bool):
+        return BOOLEAN
+    if isinstance(value, int):
+        return INT64 if -LARGEST_INTEGER <= value < LARGEST_INTEGER else STRING
+    if isinstance(value, float | Decimal):
+        return FLOAT64 if math.isfinite(value) or isinstance(value, float) else STRING
+    if isinstance(value, datetime):
+        return MOMENT if value.tzinfo is None else pl.Datetime("us", "UTC")
+    return DATE if isinstance(value, date) else STRING
