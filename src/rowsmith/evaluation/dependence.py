@@ -93,6 +93,10 @@ def _quantile_grid(numbers: Array, column: Column) -> list[tuple[str, Any, float
         return []
     # The outermost hundredths are left out: the model saw next to nothing there.
     grid = np.unique(np.quantile(known, np.linspace(0.01, 0.99, POINTS), method="nearest"))
+    if len(grid) < POINTS / 2:
+        # One value is so frequent that it fills the quantiles: the other values count once each.
+        spread = np.quantile(np.unique(known), np.linspace(0.01, 0.99, POINTS - 1), method="nearest")
+        grid = np.unique(np.append(spread, grid))
     edges = (grid[1:] + grid[:-1]) / 2
     shares = np.bincount(np.searchsorted(edges, known), minlength=len(grid)) / len(numbers)
     is_date = column.kind is ColumnKind.DATETIME

@@ -20,9 +20,10 @@ import numpy as np
 from rowsmith.evaluation.importance import columns_of_features
 from rowsmith.evaluation.testset import TestSet
 from rowsmith.model import TrainedModel
-from rowsmith.types import Array, JsonObject, Matrix, Vector
+from rowsmith.types import Array, JsonObject, Matrix, Scores2D, Vector
 
-BACKGROUND_ROWS = 32
+BACKGROUND_ROWS = 16
+CANDIDATES = 400
 NAMED_COLUMNS = 20
 EVALUATIONS = 256
 OTHERS = ""
@@ -41,8 +42,8 @@ class Explanation:
     """`answer` = `base` + the sum of the contributions, largest first.
 
     For two classes the answer is the probability of the event, for more that of the class `label` (the one
-    chosen), for a number the number itself and `label` is None. `base` is the mean answer over rows whose values
-    were drawn from the test part.
+    chosen), for a number the number itself and `label` is None. `base` is the mean answer over background rows,
+    which is about the mean answer of the test part.
     """
 
     label: str | None
@@ -56,19 +57,34 @@ class Explanation:
 
 
 def background(test: TestSet, ranked: Sequence[str]) -> JsonObject:
-    """What `explain_row` needs, to be stored with the version: encoded values, and the columns worth naming.
+    """What `explain_row` needs, to be stored with the version: encoded rows, and the columns worth naming.
 
-    The values of each column are drawn on their own, so that no row of the data can be read back from a model.
-    `ranked` are columns, most important first; beyond the first 20 they are explained together.
+    No row of the data can be read back from them: the values of each column are drawn on their own. Of many such
+    rows those are kept whose answers lie closest to answers for real rows, evenly spread from lowest to highest,
+    so the mean answer over them is about the mean answer of the test part. `ranked` are columns, most important
+    first; beyond the first 20 they are explained together.
     """
+    if test.rows == 0:
+        return {"columns": list(ranked[:NAMED_COLUMNS]), "rows": []}
     random = np.random.default_rng([test.seed, 5])
-    size = min(BACKGROUND_ROWS, test.rows)
-    rows = np.empty((size, test.matrix.shape[1]), dtype=np.float32)
+    mixed = np.empty((CANDIDATES, test.matrix.shape[1]), dtype=np.float32)
     for positions in columns_of_features(test.model.encoder.features).values():
-        drawn = random.choice(test.rows, size, replace=False) if size else np.zeros(0, dtype=np.int64)
-        rows[:, positions] = test.matrix[drawn][:, positions]
-    values = [[None if np.isnan(value) else float(value) for value in row] for row in rows]
+        mixed[:, positions] = test.matrix[random.integers(0, test.rows, CANDIDATES)][:, positions]
+    kept = mixed[_like(test.scores, test.model.scores(mixed))]
+    values = [[None if np.isnan(value) else float(value) for value in row] for row in kept]
     return {"columns": list(ranked[:NAMED_COLUMNS]), "rows": values}
+
+
+def _like(real: Scores2D, mixed: Scores2D) -> list[int]:
+    """Positions in `mixed` of the answers closest to evenly spread ones of `real`, lowest first."""
+    places = (np.arange(BACKGROUND_ROWS) + 0.5) / BACKGROUND_ROWS
+    anchors = real[np.argsort(real[:, -1], kind="stable")[(places * len(real)).astype(np.int64)]]
+    distances = np.abs(anchors[:, None, :] - mixed[None, :, :]).sum(axis=2)
+    found: list[int] = []
+    for row in distances:
+        row[found] = np.inf
+        found.append(int(row.argmin()))
+    return found
 
 
 def explain_row(
@@ -86,7 +102,7 @@ def explain_row(
     start = _rows_of(stored, len(vector))
     walks = 2 * max(evaluations // (2 * (len(players) + 1)), 1)
     orders = _orders(len(players), walks, np.random.default_rng(seed))
-    starts = start[np.arange(walks) // 2 % len(start)] if len(start) else np.tile(vector, (walks, 1))
+    starts = _starts(start, vector, walks)
     path = _paths(vector, starts, orders, list(players.values()))
     answers = _answers(model, path.reshape(-1, len(vector)), output).reshape(walks, len(players) + 1)
     steps = np.zeros((walks, len(players)))
@@ -118,6 +134,14 @@ def _players(model: TrainedModel, named: Sequence[str]) -> dict[str, Array]:
 def _rows_of(stored: JsonObject, width: int) -> Matrix:
     rows = [[np.nan if value is None else value for value in row] for row in stored["rows"]]
     return np.array(rows, dtype=np.float32).reshape(-1, width)
+
+
+def _starts(stored: Matrix, vector: Matrix, walks: int) -> Matrix:
+    """A stored row for each pair of walks, spread evenly over their order (by answer): shape (walks, features)."""
+    if len(stored) == 0:
+        return np.tile(vector, (walks, 1))
+    pairs = (np.arange(walks // 2) + 0.5) * len(stored) / (walks // 2)
+    return np.repeat(stored[pairs.astype(np.int64) % len(stored)], 2, axis=0)
 
 
 def _orders(players: int, walks: int, random: np.random.Generator) -> Array:

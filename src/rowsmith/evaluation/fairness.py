@@ -1,7 +1,7 @@
 """Fairness: the same figures for each group of a sensitive column, and how far apart the groups are.
 
 The rates of groups come from fairlearn's `MetricFrame`. A group under 30 rows is listed and marked, but it takes
-no part in differences and ratios, where a handful of rows would decide.
+no part in differences and ratios, where a handful of rows would decide; nor does a rate of under 30 rows.
 """
 
 from __future__ import annotations
@@ -176,7 +176,8 @@ def _gaps(test: TestSet, groups: list[JsonObject]) -> list[JsonObject]:
     found = [_gap("score", {group["label"]: group["score"]["value"] for group in large})]
 
     def rate(name: str, title: str) -> JsonObject | None:
-        return _gap(title, {group["label"]: group["figures"][name]["value"] for group in large})
+        figures = {group["label"]: group["figures"][name] for group in large}
+        return _gap(title, {label: item["value"] for label, item in figures.items() if item["rows"] >= MIN_ROWS})
 
     if test.model.task is Task.REGRESSION:
         found += [rate("mean_error", "mean_error"), rate("mean_absolute_error", "mean_absolute_error")]

@@ -10,7 +10,7 @@ import numpy as np
 
 from rowsmith.evaluation.intervals import plain
 from rowsmith.evaluation.testset import TestSet
-from rowsmith.types import Array, Feature, JsonObject, Rows
+from rowsmith.types import Array, Feature, JsonObject, Matrix, Rows
 
 MAX_ROWS = 2_000
 MIN_ROWS = 200
@@ -20,29 +20,33 @@ REPEATS = 5
 def permutation_importance(test: TestSet, *, deadline: float | None = None) -> list[JsonObject]:
     """The drop of the main score per source column, most important first.
 
-    The encoded features of a column are shuffled together, on a sample of at most 2,000 rows, 5 times.
-    `drop` is the mean (positive: the model needs the column), `standard_deviation` its spread over the repeats.
-    With a deadline (on the clock of `time.monotonic`) the sample shrinks and repeats are left out until it is
-    kept; a column that was never reached has no drop. Source: Fisher, Rudin and Dominici 2019, arXiv:1801.01489
-    (model reliance); Breiman 2001, doi:10.1023/A:1010933404324.
+    The encoded features of a column are shuffled together, 5 times, each time on a new sample of at most 2,000
+    rows. `drop` is the mean (positive: the model needs the column), `standard_deviation` its spread over the
+    repeats. With a deadline (on the clock of `time.monotonic`) samples shrink and repeats are left out until it
+    is kept; a column that was never reached has no drop. Source: Fisher, Rudin and Dominici 2019,
+    arXiv:1801.01489 (model reliance); Breiman 2001, doi:10.1023/A:1010933404324.
     """
     random = np.random.default_rng([test.seed, 3])
     columns = columns_of_features(test.model.encoder.features)
-    sample = _sample(test, len(columns), deadline, random)
-    metric = test.metric
-    truth, matrix = test.truth[sample], test.matrix[sample]
-    weights = None if test.weights is None else test.weights[sample]
-    whole = metric.error(metric.function(truth, test.predicted(metric, test.scores[sample]), weights))
+    size = _sample_size(test, len(columns), deadline)
     drops: dict[str, list[float]] = {name: [] for name in columns}
     for _ in range(REPEATS):
+        rows = np.arange(test.rows) if size == test.rows else np.sort(random.choice(test.rows, size, replace=False))
+        whole = test.metric.error(test.score(test.metric, rows))
         for name, positions in columns.items():
             if deadline is not None and time.monotonic() > deadline:
-                return _summary(drops, len(sample))
-            shuffled = matrix.copy()
-            shuffled[:, positions] = matrix[random.permutation(len(sample))][:, positions]
-            predicted = test.predicted(metric, test.model.scores(shuffled))
-            drops[name].append(metric.error(metric.function(truth, predicted, weights)) - whole)
-    return _summary(drops, len(sample))
+                return _summary(drops, size)
+            shuffled = test.matrix[rows]
+            shuffled[:, positions] = shuffled[random.permutation(size)][:, positions]
+            drops[name].append(_error_on(test, rows, shuffled) - whole)
+    return _summary(drops, size)
+
+
+def _error_on(test: TestSet, rows: Rows, matrix: Matrix) -> float:
+    """The main error of the answers to a changed matrix."""
+    weights = None if test.weights is None else test.weights[rows]
+    predicted = test.predicted(test.metric, test.model.scores(matrix))
+    return test.metric.error(test.metric.function(test.truth[rows], predicted, weights))
 
 
 def columns_of_features(features: Sequence[Feature]) -> dict[str, Array]:
@@ -53,15 +57,13 @@ def columns_of_features(features: Sequence[Feature]) -> dict[str, Array]:
     return {name: np.array(positions) for name, positions in found.items()}
 
 
-def _sample(test: TestSet, columns: int, deadline: float | None, random: np.random.Generator) -> Rows:
+def _sample_size(test: TestSet, columns: int, deadline: float | None) -> int:
     """As many rows as the time allows for all repeats, between 200 and 2,000."""
     size = MAX_ROWS
     if deadline is not None and test.seconds_per_row > 0:
         affordable = (deadline - time.monotonic()) / (test.seconds_per_row * REPEATS * max(columns, 1))
         size = int(np.clip(affordable, MIN_ROWS, MAX_ROWS))
-    if test.rows <= size:
-        return np.arange(test.rows)
-    return np.sort(random.choice(test.rows, size, replace=False))
+    return min(size, test.rows)
 
 
 def _summary(drops: dict[str, list[float]], rows: int) -> list[JsonObject]:

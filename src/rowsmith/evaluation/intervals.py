@@ -14,7 +14,7 @@ CONFIDENCE = 0.95
 MAX_RESAMPLES = 1000
 MIN_RESAMPLES = 100
 # Work of one bootstrap, in rows times resamples times classes: about a second for every system compared.
-WORK = 12_000_000
+WORK = 8_000_000
 MAX_ROWS = 50_000
 MIN_ROWS = 2_000
 

@@ -36,7 +36,7 @@ from rowsmith.types import (
 
 FORMAT = 1
 MODEL = "model"
-SECONDS = 5.0
+SECONDS = 4.0
 IMPORTANCE_SHARE = 0.65
 FEW_GROUPS = 10
 

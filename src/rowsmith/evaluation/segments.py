@@ -16,7 +16,7 @@ from rowsmith.schema import NUMERIC_KINDS, Column
 from rowsmith.types import Array, ColumnKind, Metric, Rows
 
 MAX_LEVELS = 12
-RESAMPLES = 100
+RESAMPLES = 64
 MAX_ROWS = 5_000
 MISSING = "(missing)"
 OTHER = "(other levels)"
@@ -57,7 +57,7 @@ def show_number(value: float, kind: ColumnKind) -> str:
         moment = EPOCH + timedelta(seconds=value)
         return moment.strftime("%Y-%m-%d" if value % 86400 == 0 else "%Y-%m-%d %H:%M")
     if value == int(value) and abs(value) < 1e15:
-        return f"{int(value):,}".replace(",", "\u202f") if abs(value) >= 10_000 else str(int(value))
+        return f"{int(value):,}" if abs(value) >= 10_000 else str(int(value))
     return f"{value:.4g}"
 
 
