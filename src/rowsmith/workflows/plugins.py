@@ -4,7 +4,7 @@
     PACKAGE/checks.py     def check_...(frame: polars.DataFrame) -> str | rowsmith.types.Finding | None
 
 Only a folder with a `rowsmith.toml` is looked into, and a file is run only if it defines its hook. Features are
-applied where the project reads rows (before the snapshot, and before `predict` and `serve`), never by a saved
+applied by the project, to the rows of a snapshot and to those that `predict` and `serve` are given, never by a saved
 model: an artifact that was carried elsewhere runs no code and expects the columns to be there. A version keeps a
 copy of the code it was trained with (`keep`, `load_kept`), so that rolling back also brings back its features.
 """

@@ -1,0 +1,86 @@
+"""What workflows answered, as the plain JSON that `--json` prints and that the views render."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rowsmith.ingestion.snapshot import Snapshot
+    from rowsmith.registry.ledger import LedgerEntry
+    from rowsmith.registry.versions import Version
+    from rowsmith.types import JsonObject
+    from rowsmith.workflows.ingest import Ingested
+    from rowsmith.workflows.run import Outcome
+
+
+def of_snapshot(snapshot: Snapshot) -> JsonObject:
+    return {
+        "id": snapshot.id,
+        "rows": snapshot.rows,
+        "columns": dict(snapshot.columns),
+        "source": snapshot.source,
+        "created": snapshot.created,
+        "parent": snapshot.parent,
+        "parts": len(snapshot.parts),
+    }
+
+
+def of_ingested(ingested: Ingested, schema_file: str) -> JsonObject:
+    return {
+        "snapshot": of_snapshot(ingested.snapshot),
+        "schema": ingested.schema.to_dict(),
+        "schema_file": schema_file,
+        "findings": [finding.to_dict() for finding in ingested.findings],
+    }
+
+
+def of_version(version: Version, champion: int | None = None) -> JsonObject:
+    return {
+        "name": version.name,
+        "number": version.number,
+        "champion": version.number == champion,
+        "created": version.created,
+        "metric": version.metric,
+        "score": version.score,
+        "snapshot": version.snapshot_id,
+        "recipe": version.recipe_hash,
+        "artifact": version.artifact_hash,
+    }
+
+
+def of_outcome(outcome: Outcome) -> JsonObject:
+    document = outcome.document
+    number = outcome.version.number
+    return {
+        "version": of_version(outcome.version, number if outcome.promoted else None),
+        "promoted": outcome.promoted,
+        "folder": str(outcome.folder),
+        "report": str(outcome.folder / "report.html"),
+        "train_seconds": document["lineage"]["train_seconds"],
+        "rows": {key: document["lineage"][f"rows_{key}"] for key in ("trained", "tested")},
+        "metrics": document["evaluation"]["metrics"],
+        "scores": document["evaluation"]["scores"],
+        "gates": document["gates"],
+        "challenge": document["champion"],
+        "findings": document["findings"],
+        "leaderboard": document["leaderboard"],
+    }
+
+
+def of_entry(entry: LedgerEntry) -> JsonObject:
+    keys = ("name", "position", "action", "from_number", "to_number", "actor", "reason", "created")
+    return {key: getattr(entry, key) for key in keys}
+
+
+def of_details(version: JsonObject, document: JsonObject, folder: str) -> JsonObject:
+    """One version with what its run found."""
+    kept: dict[str, Any] = {key: document[key] for key in ("gates", "findings", "lineage")}
+    evaluation = document["evaluation"]
+    return {
+        "version": version,
+        "folder": folder,
+        "metrics": evaluation["metrics"],
+        "scores": evaluation["scores"],
+        "challenge": document["champion"],
+        **kept,
+    }

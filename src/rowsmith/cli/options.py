@@ -1,0 +1,82 @@
+"""Options that many commands share, and what they stand for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+from rowsmith.settings import read_settings
+
+if TYPE_CHECKING:
+    from rowsmith.workflows.project import Project
+
+COMMON = "Everywhere"
+
+ProjectOption: TypeAlias = Annotated[
+    Path, typer.Option("--project", metavar="DIR", help="The project's folder.", rich_help_panel=COMMON)
+]
+ConfigOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="The recipe, instead of DIR/rowsmith.toml.", rich_help_panel=COMMON),
+]
+JsonOption: TypeAlias = Annotated[
+    bool, typer.Option("--json", help="Answer with one JSON document on standard output.", rich_help_panel=COMMON)
+]
+DebugOption: TypeAlias = Annotated[
+    bool, typer.Option("--debug", help="Show where in the code an error came from.", rich_help_panel=COMMON)
+]
+SeedOption: TypeAlias = Annotated[
+    int | None, typer.Option("--seed", metavar="S", min=0, help="Everything random comes from this number.")
+]
+SecondsOption: TypeAlias = Annotated[
+    float | None, typer.Option("--seconds", metavar="N", help="Wall time for the training.", show_default="60")
+]
+TrialsOption: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--max-trials", metavar="N", min=1, help="Stop after N configurations; makes the work repeatable."),
+]
+CoresOption: TypeAlias = Annotated[
+    int | None, typer.Option("--cores", metavar="N", min=1, help="Processor cores to use.", show_default="all")
+]
+VersionArgument: TypeAlias = Annotated[str, typer.Argument(metavar="VERSION", help="A number, `champion` or `latest`.")]
+PromoteOption: TypeAlias = Annotated[
+    bool, typer.Option("--promote/--no-promote", help="Make the new version champion if the gates let it.")
+]
+HostOption: TypeAlias = Annotated[
+    str | None, typer.Option("--host", metavar="H", help="The address to listen on.", show_default="127.0.0.1")
+]
+PortOption: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--port", metavar="P", min=0, max=65535, help="The port to listen on; 0 is a free one.", show_default="8000"
+    ),
+]
+SourceArgument: TypeAlias = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="DATA", help="A file, a folder, a glob of parts, or - for standard input.", show_default="the recipe's"
+    ),
+]
+TargetOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--target", "-t", metavar="COLUMN", help="The column to predict.", show_default="the recipe's"),
+]
+HERE = Path()
+
+
+def open_here(project: Path, config: Path | None = None) -> Project:
+    """The project that a command works on, as the recipe and this installation's settings say."""
+    from rowsmith.workflows.project import open_project
+
+    settings = read_settings()
+    opened = open_project(project, config=config, store=settings.store, database_url=settings.database_url)
+    if settings.cores and opened.recipe.train.cores is None:
+        return with_recipe(opened, train={"cores": settings.cores})
+    return opened
+
+
+def with_recipe(project: Project, **sections: dict[str, Any]) -> Project:
+    """The project with the options of a command line over its recipe; None leaves a key as it is."""
+    return project.with_recipe(project.recipe.changed(**sections))

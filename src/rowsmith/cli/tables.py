@@ -1,0 +1,143 @@
+"""Parts of which the views are made: a table each, out of plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from rowsmith.types import JsonObject
+
+BAR_CELLS = 12
+MAX_TRIALS = 15
+NOTHING = "-"
+SEVERITY = {"error": "bold red", "warning": "yellow", "info": "dim"}
+SYSTEMS = {"model": "this model", "dummy": "same answer always", "linear": "simple linear model"}
+
+
+def plain_table(title: str = "", **options: Any) -> Table:
+    return Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold", **options)
+
+
+def bar(share: float | None, cells: int = BAR_CELLS) -> str:
+    """A share from 0 to 1 as a row of blocks; something above nothing shows at least one."""
+    if not share or share <= 0:
+        return ""
+    return "█" * max(1, round(min(share, 1.0) * cells))
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    return NOTHING if value is None else f"{value:.{digits}g}"
+
+
+def percent(share: float | None) -> str:
+    return NOTHING if share is None else f"{share:.1%}"
+
+
+def scores(metrics: Sequence[JsonObject], found: JsonObject) -> Table:
+    """Every metric of the sealed test, with its interval, beside the simple models."""
+    table = plain_table("On the sealed test rows")
+    table.add_column("metric")
+    for system in found:
+        table.add_column(SYSTEMS.get(system, system), justify="right")
+    for metric in metrics:
+        cells = [_with_interval(found[system].get(metric["name"]), full=system == "model") for system in found]
+        table.add_row(Text(metric["title"]), *cells)
+    return table
+
+
+def _with_interval(score: JsonObject | None, *, full: bool) -> str:
+    if score is None or score["value"] is None:
+        return NOTHING
+    if not full or score.get("low") is None:
+        return number(score["value"])
+    return f"[bold]{number(score['value'])}[/] [dim]{number(score['low'])} to {number(score['high'])}[/]"
+
+
+def leaderboard(trials: Sequence[JsonObject], most: int = MAX_TRIALS) -> Table:
+    """The trials, best first, with their share in the ensemble."""
+    table = plain_table("Leaderboard", caption_justify="left")
+    for name, justify in (("#", "right"), ("family", "left"), ("score", "right"), ("share", "left"), ("s", "right")):
+        table.add_column(name, justify=justify)  # type: ignore[arg-type]  # both words are ones it takes
+    table.add_column("outcome", overflow="fold")
+    for trial in trials[:most]:
+        share = f"{bar(trial['weight'])} {trial['weight']:.0%}" if trial["weight"] else ""
+        outcome = Text(" ".join(part for part in (trial["status"], trial["message"]) if part), style="dim")
+        score, seconds = number(trial["score"]), f"{trial['seconds']:.1f}"
+        table.add_row(str(trial["id"]), Text(trial["family"]), score, share, seconds, outcome)
+    if len(trials) > most:
+        table.caption = f"and {len(trials) - most} more (--json shows all)"
+    return table
+
+
+def findings(found: Sequence[JsonObject]) -> Table:
+    """What the checks saw, errors first."""
+    table = plain_table("What looks odd")
+    table.add_column("", no_wrap=True)
+    table.add_column("finding", overflow="fold")
+    table.add_column("code", style="dim", no_wrap=True)
+    order = list(SEVERITY)
+    for item in sorted(found, key=lambda item: order.index(item["severity"])):
+        text = Text(f"{item['title']}. ", style="bold").append(str(item["message"]), style="not bold")
+        if item["advice"]:
+            text.append(f" {item['advice']}", style="not bold dim")
+        table.add_row(Text(item["severity"], style=SEVERITY[item["severity"]]), text, item["code"])
+    return table
+
+
+def schema(data: JsonObject) -> Table:
+    """The columns: what they are, what they are for, how much is missing, and what their values look like."""
+    table = plain_table("Schema")
+    for name in ("column", "kind", "role"):
+        table.add_column(name)
+    table.add_column("missing", justify="right")
+    table.add_column("values", overflow="ellipsis", no_wrap=True, max_width=48)
+    for column in data["columns"]:
+        role = ", ".join(column.get("roles", ()))
+        missing = column.get("missing", 0.0)
+        style = "yellow" if missing > 0.5 else ""
+        share = Text(percent(missing) if missing else "", style=style)
+        table.add_row(Text(column["name"]), column["kind"], role, share, Text(_values(column)))
+    return table
+
+
+def _values(column: JsonObject) -> str:
+    if column.get("categories"):
+        levels = column["categories"]
+        more = column.get("level_count", len(levels)) - len(levels[:5])
+        return ", ".join(levels[:5]) + (f" and {more:,} more" if more > 0 else "")
+    if column["kind"] == "datetime":
+        return ""
+    if column.get("minimum") is not None:
+        return f"{number(column['minimum'], 6)} to {number(column['maximum'], 6)}"
+    return str(column.get("typical") or "")
+
+
+def gates(report: JsonObject) -> Table:
+    """Each gate, open or not, and why."""
+    table = plain_table("Gates", show_header=False)
+    table.add_column("")
+    table.add_column("", overflow="fold")
+    for result in report["results"]:
+        mark = "[green]open[/]" if result["passed"] else "[bold red]shut[/]"
+        table.add_row(mark, Text(result["message"]))
+    return table
+
+
+def drift(items: Sequence[JsonObject], most: int = 12) -> Table:
+    """What moved most in a window, effect beside its threshold."""
+    table = plain_table("What moved most")
+    for name in ("column", "part", "effect", "", "what happened"):
+        table.add_column(name, overflow="fold")
+    known = [item for item in items if item["effect"] is not None]
+    known.sort(key=lambda item: (not item["drifted"], -item["effect"] / (item["threshold"] or 1)))
+    for item in known[:most]:
+        style = "bold yellow" if item["drifted"] else "dim"
+        ratio = item["effect"] / (item["threshold"] or 1)
+        column = Text(item["column"], style=style)
+        table.add_row(column, item["part"], number(item["effect"], 3), bar(ratio / 2), Text(item.get("sentence", "")))
+    return table
