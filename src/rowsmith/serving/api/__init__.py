@@ -1,1 +1,7 @@
+"""The REST API. One file a subject; `BLUEPRINTS` is the list of them."""
 
+from __future__ import annotations
+
+from rowsmith.serving.api import labels, models, operations, predict
+
+BLUEPRINTS = (predict.blueprint, labels.blueprint, models.blueprint, operations.blueprint)

@@ -1,1 +1,17 @@
+"""The pages. One file a subject; `BLUEPRINTS` is the list of them."""
 
+from __future__ import annotations
+
+from rowsmith.serving.pages import batch, home, monitoring, predict, reference, versions
+from rowsmith.serving.pages.layout import prepare
+
+BLUEPRINTS = (
+    home.blueprint,
+    predict.blueprint,
+    batch.blueprint,
+    versions.blueprint,
+    monitoring.blueprint,
+    reference.blueprint,
+)
+
+__all__ = ["BLUEPRINTS", "prepare"]

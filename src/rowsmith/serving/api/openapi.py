@@ -1,0 +1,268 @@
+"""The OpenAPI 3.1 document, made from the champion's schema."""
+
+from __future__ import annotations
+
+from rowsmith.model import TrainedModel
+from rowsmith.schema import NUMERIC_KINDS, Column, Schema
+from rowsmith.serving.champion import Served
+from rowsmith.serving.errors import KINDS, PROBLEM_TYPE
+from rowsmith.serving.examples import date_text, example_row, example_value, plain_number
+from rowsmith.types import ColumnKind, Json, JsonObject
+from rowsmith.version import __version__
+
+MAX_LISTED = 200
+NUMBER_TEXT = "a number; text that spells one is read as well"
+
+
+def describe(served: Served, *, max_rows: int) -> JsonObject:
+    """The whole document for the model that answers now."""
+    target = served.inputs.target
+    what = target.name if target else "the target"
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": f"{served.version.name}: predictions of {what}",
+            "version": f"{served.version.number}",
+            "summary": f"Version {served.version.number} of {served.version.name}, served by Rowsmith {__version__}",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": {
+            "/api/v1/predict": {"post": _predict(served.inputs)},
+            "/api/v1/labels": {"post": _labels()},
+            "/api/v1/models": {"get": _get("models", "Models and their champions", "Models")},
+            "/api/v1/models/{name}/versions": {"get": _get("versions", "Versions of a model", "Versions", ("name",))},
+            "/health": {"get": _get("health", "Whether the server lives and has a model", "Health", errors=(503,))},
+        },
+        "components": {
+            "schemas": {
+                **_rows(served, max_rows),
+                **_answers(served.model),
+                **_feedback(served.model),
+                **_listings(),
+                "Problem": PROBLEM,
+            },
+            "responses": {"Problem": _problem()},
+        },
+    }
+
+
+def _predict(schema: Schema) -> JsonObject:
+    row = example_row(schema)
+    content = {
+        "schema": _ref("PredictRequest"),
+        "examples": {"one": {"value": {"row": row}}, "many": {"value": {"rows": [row, row]}}},
+    }
+    return {
+        "operationId": "predict",
+        "summary": "Predict one row or many",
+        "description": "An answer that is given is kept. Refused rows are listed, each with its faults.",
+        "requestBody": {"required": True, "content": {"application/json": content}},
+        "responses": {
+            "200": _json("The answers, in the order of the rows", "Predictions"),
+            **_problems(400, 413, 415, 422, 503),
+        },
+    }
+
+
+def _labels() -> JsonObject:
+    return {
+        "operationId": "label",
+        "summary": "Report true outcomes by the id of a prediction",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": _ref("LabelsRequest")}}},
+        "responses": {"200": _json("How many were kept", "LabelsOutcome"), **_problems(400, 413, 415, 422, 503)},
+    }
+
+
+def _get(
+    operation: str, summary: str, answer: str, parameters: tuple[str, ...] = (), errors: tuple[int, ...] = ()
+) -> JsonObject:
+    listed = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in parameters]
+    codes = (*errors, 404) if parameters else errors
+    responses: JsonObject = {"200": _json(summary, answer), **_problems(*codes)}
+    if operation == "health":
+        responses["503"] = _json("There is no model to answer yet", answer)
+    return {"operationId": operation, "summary": summary, "parameters": listed, "responses": responses}
+
+
+def _rows(served: Served, max_rows: int) -> JsonObject:
+    schema = served.inputs
+    refuses = schema.policies
+    row: JsonObject = {
+        "type": "object",
+        "properties": {column.name: property_of(column, schema) for column in schema.features},
+        "additionalProperties": refuses.unknown_column != "error",
+        "examples": [example_row(schema)],
+    }
+    if refuses.missing_column == "error":
+        row["required"] = [column.name for column in schema.features if not column.is_optional]
+    rows = {"type": "array", "items": _ref("Row"), "minItems": 1, "maxItems": max_rows}
+    one = {"type": "object", "properties": {"row": _ref("Row")}, "required": ["row"], "additionalProperties": False}
+    many = {"type": "object", "properties": {"rows": rows}, "required": ["rows"], "additionalProperties": False}
+    return {"Row": row, "PredictRequest": {"oneOf": [many, one]}}
+
+
+def property_of(column: Column, schema: Schema) -> JsonObject:
+    """One column as JSON Schema. Facts of training that are no limits are told in words."""
+    described, words = _typed(column, schema)
+    if may_be_null(column, schema):
+        kinds = described.get("type")
+        described = {"anyOf": [described, {"type": "null"}]} if kinds is None else described | {"type": [kinds, "null"]}
+        if "enum" in described:
+            described["enum"] = [*described["enum"], None]
+    described["description"] = words + (
+        f"; missing in {column.missing:.1%} of the training rows" if column.missing else ""
+    )
+    example = example_value(column)
+    return described | ({"examples": [example]} if example is not None else {})
+
+
+def may_be_null(column: Column, schema: Schema) -> bool:
+    return column.is_optional or schema.policies.missing_value != "error"
+
+
+def _typed(column: Column, schema: Schema) -> tuple[JsonObject, str]:
+    if column.kind in NUMERIC_KINDS:
+        return {"type": "number"}, f"{NUMBER_TEXT}{_range(column)}"
+    if column.kind is ColumnKind.BOOLEAN:
+        return {"type": "boolean"}, "true or false"
+    if column.kind is ColumnKind.DATETIME:
+        return {"type": "string"}, f"a date or a date with time, ISO 8601{_range(column)}"
+    if column.kind is not ColumnKind.CATEGORY or not column.categories:
+        return {"type": "string"}, "text"
+    levels = list(column.categories[:MAX_LISTED])
+    if (
+        column.lists_every_category
+        and len(column.categories) <= MAX_LISTED
+        and schema.policies.unseen_category == "error"
+    ):
+        return {"type": "string", "enum": levels}, "one of the levels of training"
+    # A level that training did not see is taken, so the list is no limit: an enum would refuse what the server takes.
+    known = {"enum": levels, "title": "seen in training"}
+    return {
+        "anyOf": [known, {"type": "string", "title": "any other: counts as other"}]
+    }, f"a category; training saw {column.level_count} levels"
+
+
+def _range(column: Column) -> str:
+    if column.minimum is None or column.maximum is None:
+        return ""
+    bounds: tuple[Json, Json] = (column.minimum, column.maximum)
+    if column.kind is ColumnKind.DATETIME:
+        bounds = (date_text(column.minimum), date_text(column.maximum))
+    elif column.kind in NUMERIC_KINDS:
+        bounds = (plain_number(column.minimum, ColumnKind.NUMBER), plain_number(column.maximum, ColumnKind.NUMBER))
+    return f"; from {bounds[0]} to {bounds[1]} in training"
+
+
+def _answers(model: TrainedModel) -> JsonObject:
+    properties: JsonObject = {
+        "id": {"type": "string", "description": "sortable by time; outcomes are reported under it"}
+    }
+    if model.task.is_classification:
+        share = {"type": "number", "minimum": 0, "maximum": 1}
+        properties["prediction"] = {"type": "string", "enum": list(model.labels)}
+        properties["probabilities"] = {
+            "type": "object",
+            "properties": {label: share for label in model.labels},
+            "required": list(model.labels),
+        }
+    else:
+        properties["prediction"] = {"type": "number"}
+        properties["interval"] = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+    properties["warnings"] = {"type": "array", "items": {"type": "string"}}
+    required = ["id", "prediction"] + (["probabilities"] if "probabilities" in properties else [])
+    by = {
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "version": {"type": "integer"}},
+        "required": ["name", "version"],
+    }
+    predictions = {"type": "array", "items": _ref("Prediction")}
+    return {
+        "Prediction": {"type": "object", "properties": properties, "required": required},
+        "Predictions": {
+            "type": "object",
+            "properties": {"model": by, "predictions": predictions},
+            "required": ["model", "predictions"],
+        },
+    }
+
+
+def _feedback(model: TrainedModel) -> JsonObject:
+    label: JsonObject = {"description": "the true outcome"}
+    if model.labels:
+        label["anyOf"] = [{"enum": list(model.labels)}, {"type": ["string", "number", "boolean"]}]
+    else:
+        label["type"] = ["number", "string"]
+    item = {
+        "type": "object",
+        "properties": {"id": {"type": "string", "minLength": 1, "maxLength": 100}, "label": label},
+        "required": ["id", "label"],
+        "additionalProperties": False,
+    }
+    request = {
+        "type": "object",
+        "properties": {"labels": {"type": "array", "items": item, "minItems": 1}},
+        "required": ["labels"],
+        "additionalProperties": False,
+    }
+    return {"LabelsRequest": request, "LabelsOutcome": {"type": "object"}}
+
+
+def _listings() -> JsonObject:
+    anything = {"type": "object"}
+    return {
+        "Models": {
+            "type": "object",
+            "properties": {"models": {"type": "array", "items": anything}},
+            "required": ["models"],
+        },
+        "Versions": {
+            "type": "object",
+            "properties": {"name": {"type": "string"}, "versions": {"type": "array", "items": anything}},
+            "required": ["name", "versions"],
+        },
+        "Health": {
+            "type": "object",
+            "properties": {
+                "live": {"type": "boolean"},
+                "ready": {"type": "boolean"},
+                "model": {"type": "string"},
+                "version": {"type": "integer"},
+                "fault": {"type": "string"},
+            },
+            "required": ["live", "ready"],
+        },
+    }
+
+
+PROBLEM: JsonObject = {
+    "type": "object",
+    "description": "A problem document (RFC 9457)",
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference", "enum": [kind.type for kind in KINDS]},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "next_step": {"type": "string"},
+        "errors": {"type": "array", "items": {"type": "object"}},
+        "errors_total": {"type": "integer"},
+    },
+    "required": ["type", "title", "status", "detail"],
+}
+
+
+def _problem() -> JsonObject:
+    return {"description": "What is wrong, with every fault", "content": {PROBLEM_TYPE: {"schema": _ref("Problem")}}}
+
+
+def _problems(*codes: int) -> JsonObject:
+    return {str(code): {"$ref": "#/components/responses/Problem"} for code in codes}
+
+
+def _json(description: str, name: str) -> JsonObject:
+    return {"description": description, "content": {"application/json": {"schema": _ref(name)}}}
+
+
+def _ref(name: str) -> JsonObject:
+    return {"$ref": f"#/components/schemas/{name}"}

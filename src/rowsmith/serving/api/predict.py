@@ -1,0 +1,53 @@
+"""POST /api/v1/predict: rows in, logged answers out."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response
+
+from rowsmith.serving.api.body import kind_of, read_object, shape_fault
+from rowsmith.serving.errors import MAX_FAULTS, Problem
+from rowsmith.serving.predictor import answer_rows, count
+from rowsmith.serving.services import services
+from rowsmith.types import JsonObject
+
+blueprint = Blueprint("api_predict", __name__)
+
+MEMBERS = ("rows", "row")
+
+
+@blueprint.post("/api/v1/predict")
+def predict() -> Response:
+    began = time.perf_counter()
+    site = services()
+    document = read_object(MEMBERS, max_bytes=site.max_body_bytes)
+    rows = rows_of(document, max_rows=site.settings.max_rows)
+    answers = answer_rows(site.champion.current(), rows, site.log, began=began)
+    count(site.meter, answers)
+    return Response(orjson.dumps(answers.to_dict()), content_type="application/json")
+
+
+def rows_of(document: JsonObject, *, max_rows: int) -> list[dict[str, Any]]:
+    """The rows of `{"rows": [...]}` or `{"row": {...}}`. Raises Problem for any other shape, and for too many rows."""
+    if len(document) != 1:
+        raise Problem("invalid-request", 'give either "rows" (an array of objects) or "row" (one object)')
+    rows = document["rows"] if "rows" in document else [document["row"]]
+    if not isinstance(rows, list):
+        raise Problem("invalid-request", f'"rows" must be an array of objects, not {kind_of(rows)}')
+    if not rows:
+        raise Problem("invalid-request", '"rows" is empty; give at least one row')
+    if len(rows) > max_rows:
+        raise Problem("too-large", f"{len(rows)} rows at once; at most {max_rows} are taken")
+    if strangers := [i for i, row in enumerate(rows) if type(row) is not dict]:
+        where = "/rows/{}" if "rows" in document else "/row"
+        errors = [
+            shape_fault(
+                where.format(i), f"a row is an object, not {kind_of(rows[i])}", allowed="an object of column: value"
+            )
+            for i in strangers[:MAX_FAULTS]
+        ]
+        raise Problem("invalid-request", "every row must be an object", errors=errors, total=len(strangers))
+    return rows

@@ -1,0 +1,41 @@
+"""create_app: the Flask application over a project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flask import Flask
+
+from rowsmith.serving import api, errors, measuring, pages, security
+from rowsmith.serving.champion import ChampionHolder
+from rowsmith.serving.metrics import Meter
+from rowsmith.serving.services import Services, attach
+from rowsmith.settings import Settings
+from rowsmith.workflows.project import Project
+
+STATIC_SECONDS = 31_536_000
+MAX_FORM_PARTS = 5000
+
+
+def create_app(project: Project, settings: Settings, *, counters: Path | None = None) -> Flask:
+    """The application: REST API, operations and pages over the champion of the project's model.
+
+    `counters` is a folder in which several server processes add up their metrics. Nothing is loaded until the first
+    request, so an application may be made before a fork or in a spawned process alike.
+    """
+    app = Flask("rowsmith.serving", root_path=str(Path(__file__).parent))
+    # A static file is asked for under its hash (see pages/layout.py), so a browser may keep it for good.
+    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = STATIC_SECONDS
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_mb << 20
+    app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_mb << 20
+    app.config["MAX_FORM_PARTS"] = MAX_FORM_PARTS
+    meter = Meter(counters)
+    attach(app, Services(project, settings, ChampionHolder(project, project.recipe.name), meter))
+    # Measuring comes first, so that refused requests are counted too.
+    measuring.register(app, meter)
+    security.register(app, host=settings.host)
+    errors.register(app)
+    pages.prepare(app)
+    for blueprint in (*api.BLUEPRINTS, *pages.BLUEPRINTS):
+        app.register_blueprint(blueprint)
+    return app

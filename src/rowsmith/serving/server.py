@@ -1,0 +1,179 @@
+"""serve: listen, say so once it is true, and end cleanly.
+
+Granian runs the application in worker processes that are spawned, not forked: the parent may hold threads and open
+databases that a fork would break. Waitress, in one process, stands in where granian has no wheel.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import multiprocessing
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rowsmith.errors import SettingsError, UsageError
+from rowsmith.serving.addresses import is_loopback
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from rowsmith.settings import Settings
+    from rowsmith.workflows.project import Project
+
+# Threads wait for the disk while the log is written; more of them only take turns on the interpreter's lock.
+THREADS = 8
+PORT_SECONDS = 3.0
+READY_SECONDS = 60.0
+STOP_SECONDS = 15
+OPEN_WARNING = (
+    "WARNING: {address} can be reached from other machines, and this server asks nobody for a key. Whoever reaches it "
+    "can use the model, report outcomes and read every page."
+)
+
+Say = Callable[[str], None]
+logger = logging.getLogger("rowsmith.serving")
+
+
+def serve(
+    project: Project,
+    settings: Settings,
+    *,
+    open_to_network: bool = False,
+    on_ready: Say = print,
+    warn: Say = logger.warning,
+) -> None:
+    """Run until SIGINT or SIGTERM. Port 0 takes a free one.
+
+    `on_ready` is told the address as soon as a request to it is answered. Raises UsageError for an address other
+    than loopback without `open_to_network`, SettingsError for a host or port that cannot be listened on.
+    """
+    port = claim(settings.host, settings.port)
+    address = url_of(settings.host, port)
+    if not is_loopback(settings.host):
+        if not open_to_network:
+            raise UsageError(
+                f"listening on {settings.host} would let other machines use this server without a key",
+                allowed="127.0.0.1, localhost or ::1",
+                next_step="put a reverse proxy that asks for a password in front, or say so: --open-to-network",
+            )
+        warn(OPEN_WARNING.format(address=address))
+    announce = partial(_announce, url_of(_reachable(settings.host), port), address, on_ready)
+    run = _granian if importlib.util.find_spec("granian") else _waitress
+    run(project, replace(settings, port=port), announce)
+
+
+def url_of(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def claim(host: str, port: int) -> int:
+    """A port that can be listened on: the given one, or a free one for 0.
+
+    Tried for a few seconds, since a server that was just killed may still be letting go. Raises SettingsError.
+    """
+    deadline = time.monotonic() + PORT_SECONDS
+    while True:
+        try:
+            family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            with socket.socket(family, kind, protocol) as probe:
+                # As granian does, except that no second server may share the port.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(place)
+                probe.listen()
+                return int(probe.getsockname()[1])
+        except OSError as problem:
+            if port == 0 or time.monotonic() > deadline:
+                raise SettingsError(
+                    f"cannot listen on {url_of(host, port)}: {problem.strerror or problem}",
+                    next_step=f"end what listens there, or choose another port: rowsmith serve --port {port + 1}",
+                ) from problem
+        time.sleep(0.1)
+
+
+def _reachable(host: str) -> str:
+    """Where this machine itself reaches a server that listens on all addresses."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+
+
+def _announce(reach: str, address: str, on_ready: Say) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    while time.monotonic() < deadline:
+        try:
+            opener.open(f"{reach}/health", timeout=READY_SECONDS).close()
+        except urllib.error.HTTPError:
+            pass  # an answer all the same: there is no model yet
+        except OSError:
+            time.sleep(0.05)
+            continue
+        on_ready(address)
+        return
+
+
+def _granian(project: Project, settings: Settings, announce: Callable[[], None]) -> None:
+    from granian import Granian
+    from granian.constants import Interfaces
+    from granian.log import LogLevels
+
+    multiprocessing.set_start_method("spawn", force=True)
+    counters = Path(tempfile.mkdtemp(prefix="rowsmith-counters-"))
+    # A copy without what the project has opened: workers open their own database.
+    load = partial(_load_worker, replace(project), settings, counters)
+    server = Granian(
+        "rowsmith",
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        workers=settings.workers,
+        blocking_threads=THREADS,
+        log_level=LogLevels.warning,
+        respawn_failed_workers=True,
+        workers_kill_timeout=STOP_SECONDS,
+    )
+    server.on_startup(threading.Thread(target=announce, daemon=True).start)
+    try:
+        server.serve(target_loader=load, wrap_loader=False)
+    finally:
+        shutil.rmtree(counters, ignore_errors=True)
+
+
+def _load_worker(project: Project, settings: Settings, counters: Path) -> Flask:
+    """The application of one worker process, which ends when its parent does, however that ended."""
+    from rowsmith.serving.app import create_app
+
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), name="rowsmith-parent", daemon=True).start()
+    app = create_app(project, settings, counters=counters)
+    return app
+
+
+def _end_with(parent: Any) -> None:
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _waitress(project: Project, settings: Settings, announce: Callable[[], None]) -> None:
+    from waitress import create_server
+
+    from rowsmith.serving.app import create_app
+
+    app = create_app(project, settings)
+    server = create_server(app, host=settings.host, port=settings.port, threads=THREADS, ident="rowsmith")
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    threading.Thread(target=announce, daemon=True).start()
+    server.run()  # returns on KeyboardInterrupt
+    server.close()

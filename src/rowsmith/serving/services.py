@@ -1,0 +1,47 @@
+"""What views need to answer, in one place: found on the application by `services()`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Flask, current_app
+
+from rowsmith.monitoring.log import PredictionLog
+from rowsmith.serving.champion import ChampionHolder
+from rowsmith.serving.metrics import Meter
+from rowsmith.settings import Settings
+from rowsmith.workflows.project import Project
+
+KEY = "rowsmith"
+MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Services:
+    project: Project
+    settings: Settings
+    champion: ChampionHolder
+    meter: Meter
+
+    @property
+    def log(self) -> PredictionLog | None:
+        """None where this installation keeps no predictions."""
+        return self.project.log if self.settings.log_predictions else None
+
+    @property
+    def max_body_bytes(self) -> int:
+        return self.settings.max_body_mb * MEGABYTE
+
+    def close(self) -> None:
+        self.champion.close()
+
+
+def attach(app: Flask, services: Services) -> None:
+    app.extensions[KEY] = services
+
+
+def services() -> Services:
+    """Those of the application that handles this request."""
+    found = current_app.extensions[KEY]
+    assert isinstance(found, Services)
+    return found
