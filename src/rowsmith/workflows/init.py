@@ -111,7 +111,7 @@ def _write_files(root: Path, name: str, package: str) -> tuple[str, ...]:
         "@PACKAGE@": package,
         "@ROWSMITH@": __version__,
         "@PYTHON@": "{}.{}".format(*sys.version_info),
-        "@PINS@": "\n".join(_pins()),
+        "@PINS@": "\n".join(_pin(*item) for item in needed_distributions().items()),
     }
     for parts, template in _templates(files("rowsmith").joinpath(TEMPLATES)):
         text = template.read_text(encoding="utf-8")
@@ -136,10 +136,10 @@ def _templates(folder: Traversable, parts: tuple[str, ...] = ()) -> Iterator[tup
             yield (*parts, item.name.removesuffix(SUFFIX)), item
 
 
-def _pins() -> list[str]:
-    """Rowsmith and everything that it needs, at the versions that are installed here."""
+def needed_distributions() -> dict[str, importlib.metadata.Distribution]:
+    """Rowsmith and everything that its default install needs, as far as it is installed here, by canonical name."""
     wanted = [Requirement("rowsmith")]
-    pins: dict[str, str] = {}
+    found: dict[str, importlib.metadata.Distribution] = {}
     seen: set[str] = set()
     while wanted:
         requirement = wanted.pop()
@@ -147,11 +147,10 @@ def _pins() -> list[str]:
         if distribution is None or str(requirement) in seen:
             continue
         seen.add(str(requirement))
-        name = canonicalize_name(requirement.name)
-        pins[name] = _own_pin(distribution) if name == "rowsmith" else f"{name}=={distribution.version}"
+        found[canonicalize_name(requirement.name)] = distribution
         needs = [Requirement(line) for line in distribution.requires or ()]
         wanted += [need for need in needs if _applies(need, requirement.extras)]
-    return [pins[name] for name in sorted(pins)]
+    return dict(sorted(found.items()))
 
 
 def _applies(need: Requirement, extras: set[str]) -> bool:
@@ -159,12 +158,12 @@ def _applies(need: Requirement, extras: set[str]) -> bool:
     return need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in ("", *extras))
 
 
-def _own_pin(distribution: importlib.metadata.Distribution) -> str:
-    """Rowsmith by version, or by commit where it was installed from version control (PEP 610)."""
-    direct = json.loads(distribution.read_text("direct_url.json") or "{}")
+def _pin(name: str, distribution: importlib.metadata.Distribution) -> str:
+    """By version; Rowsmith itself by commit where it was installed from version control (PEP 610)."""
+    direct = json.loads(distribution.read_text("direct_url.json") or "{}") if name == "rowsmith" else {}
     if version_control := direct.get("vcs_info"):
-        return f"rowsmith @ {version_control['vcs']}+{direct['url']}@{version_control['commit_id']}"
-    return f"rowsmith=={distribution.version}"
+        return f"{name} @ {version_control['vcs']}+{direct['url']}@{version_control['commit_id']}"
+    return f"{name}=={distribution.version}"
 
 
 def _installed(name: str) -> importlib.metadata.Distribution | None:
