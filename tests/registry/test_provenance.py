@@ -44,7 +44,8 @@ def test_the_time_can_be_given() -> None:
 
 def test_the_commit_of_the_project(repository: Path) -> None:
     (repository / "untracked").write_text("x")
-    assert gather(seed=0, project=repository)["code"] == {"commit": git(repository, "rev-parse", "HEAD"), "dirty": False}
+    head = git(repository, "rev-parse", "HEAD")
+    assert gather(seed=0, project=repository)["code"] == {"commit": head, "dirty": False}
     (repository / "rowsmith.toml").write_text("changed")
     assert gather(seed=0, project=repository)["code"]["dirty"] is True
 
