@@ -30,7 +30,9 @@ class RowsmithError(Exception):
 
     exit_code = 1
 
-    def __init__(self, what: str, *, where: str = "", received: str = "", allowed: str = "", next_step: str = "") -> None:
+    def __init__(
+        self, what: str, *, where: str = "", received: str = "", allowed: str = "", next_step: str = ""
+    ) -> None:
         self.what = what
         self.where = where
         self.received = received
@@ -49,6 +51,8 @@ class RowsmithError(Exception):
 
 
 class UsageError(RowsmithError):
+    """The call itself is wrong: an argument, an option, the recipe, or the name of something."""
+
     exit_code = 2
 
 
@@ -65,6 +69,8 @@ class NotFoundError(UsageError):
 
 
 class DataError(RowsmithError):
+    """The rows are at fault."""
+
     exit_code = 3
 
 

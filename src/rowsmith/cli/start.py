@@ -7,19 +7,19 @@ from typing import Annotated
 
 import typer
 
-from rowsmith.cli.options import HERE, DebugOption, HostOption, JsonOption, SecondsOption
+from rowsmith.cli.options import HERE, DebugOption, HostOption, JsonOption
 
 
 def quickstart(
     folder: Annotated[
         Path, typer.Option("--project", metavar="DIR", help="Where the folder rowsmith-quickstart is made.")
     ] = HERE,
-    seconds: SecondsOption = None,
+    seconds: Annotated[
+        float | None, typer.Option("--seconds", metavar="N", help="Wall time for the training.", show_default="20")
+    ] = None,
     serve: Annotated[bool, typer.Option(help="Open the page and the API when the model is ready.")] = True,
     host: HostOption = None,
-    port: Annotated[
-        int | None, typer.Option(help="The port to listen on.", show_default="8000", min=0, max=65535)
-    ] = None,
+    port: PortOption = None,
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
