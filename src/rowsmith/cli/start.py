@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from rowsmith.cli.options import HERE, DebugOption, HostOption, JsonOption
+from rowsmith.cli.options import HERE, DebugOption, HostOption, JsonOption, PortOption
 
 
 def quickstart(
