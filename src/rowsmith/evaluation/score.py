@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from rowsmith.evaluation.importance import permutation_importance
 from rowsmith.evaluation.intervals import CONFIDENCE, Bootstrap, percentile_interval, plain, statistic
 from rowsmith.evaluation.regression import regression_charts
 from rowsmith.evaluation.slices import MAX_COLUMNS, slice_scores
+from rowsmith.evaluation.summary import summarise
 from rowsmith.evaluation.testset import TestSet
 from rowsmith.model import TrainedModel
 from rowsmith.types import (
@@ -53,6 +54,7 @@ class Evaluation:
       see the functions of those files.
     - `explain_background`: what `explain_row` needs.
     - `notes`: what a reader should know about how the figures came about, as sentences.
+    - `summary`: all of it in sentences (see summary.py).
     """
 
     task: str
@@ -74,7 +76,8 @@ class Evaluation:
     partial_dependence: list[JsonObject]
     fairness: list[JsonObject]
     explain_background: JsonObject
-    notes: list[str] = field(default_factory=list)
+    notes: list[str]
+    summary: JsonObject = field(default_factory=dict)
 
     def score_of(self, metric: str | None = None, system: str = MODEL) -> float:
         """A figure of the test part (the main one when none is named); NaN where it is not defined."""
@@ -155,7 +158,7 @@ def evaluate(
         notes=_notes(test, bootstrap, importance),
     )
     on_progress(Progress("evaluate", "done", 1.0))
-    return evaluation
+    return replace(evaluation, summary=summarise(evaluation.to_dict()))
 
 
 def _described(metric: Metric) -> JsonObject:
