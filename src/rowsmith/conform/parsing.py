@@ -52,7 +52,12 @@ def _without_thousands(text: str, parsing: Parsing) -> str:
     whole, mark, fraction = text.partition(parsing.decimal)
     first, *groups = whole.lstrip("+-").split(parsing.thousands)
     # Groups of two before the last are the Indian style (12,34,567).
-    if not first or len(first) > 3 or len(groups[-1]) != 3 or any(len(group) not in (2, 3) for group in groups):
+    if (
+        not groups
+        or not 1 <= len(first) <= 3
+        or len(groups[-1]) != 3
+        or any(len(group) not in (2, 3) for group in groups)
+    ):
         raise ValueError(f"the thousands separator {parsing.thousands!r} is not between groups of three digits")
     return whole.replace(parsing.thousands, "") + mark + fraction
 
