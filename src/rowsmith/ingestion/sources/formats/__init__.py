@@ -1,4 +1,4 @@
-"""Formats: how the bytes of a file become a table. A new one is a file that follows `Format` and a line in `FORMATS`."""
+"""Formats: how the bytes of a file become a table. A new one is a file that follows `Format`, and a line here."""
 
 from __future__ import annotations
 

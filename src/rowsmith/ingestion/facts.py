@@ -1,0 +1,104 @@
+"""The facts of a column: what a form shows, and what later rows are compared with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import polars as pl
+
+from rowsmith.conform.parsing import converter
+from rowsmith.conform.series import conform_series
+from rowsmith.errors import Fault, SchemaError
+from rowsmith.ingestion.kinds import Reading
+from rowsmith.schema import KINDS_WITHOUT_INFORMATION, MAX_CATEGORIES, NUMERIC_KINDS, Column
+from rowsmith.types import ColumnKind, Role
+
+MICROSECONDS = 1_000_000
+MAX_TYPICAL = 60
+MAX_FAULTS = 10
+
+
+def describe(series: pl.Series, reading: Reading, roles: tuple[Role, ...] = ()) -> Column:
+    """The column with its facts. Raises SchemaError for values that are not of a kind that somebody asked for."""
+    column = Column(series.name, reading.kind, roles, stored=str(series.dtype), parsing=reading.parsing)
+    as_kind = ColumnKind.TEXT if reading.kind in KINDS_WITHOUT_INFORMATION else reading.kind
+    values, wrong = conform_series(series, as_kind, converter(as_kind, reading.parsing))
+    if wrong is not None:
+        raise _not_of_kind(series, wrong, reading.kind)
+    column = replace(column, missing=values.null_count() / max(len(values), 1))
+    present = values.drop_nulls()
+    if not len(present) or reading.kind in KINDS_WITHOUT_INFORMATION:
+        return column
+    if reading.kind in NUMERIC_KINDS:
+        return _describe_numbers(column, present)
+    if reading.kind is ColumnKind.DATETIME:
+        return _describe_dates(column, present)
+    if reading.kind is ColumnKind.BOOLEAN:
+        return replace(column, typical=bool(2 * present.sum() >= len(present)))
+    return _describe_levels(column, present)
+
+
+def count_levels(values: pl.Series) -> pl.DataFrame:
+    """Columns `level` and `rows`, most frequent first, equal ones by name."""
+    counted = values.rename("level").drop_nulls().value_counts(name="rows")
+    return counted.sort(["rows", "level"], descending=[True, False])
+
+
+def _describe_numbers(column: Column, values: pl.Series) -> Column:
+    finite = values.filter(values.is_finite())
+    if not len(finite):
+        return column
+    is_integer = column.kind is ColumnKind.INTEGER
+    return replace(
+        column,
+        minimum=_float(finite.min()),
+        maximum=_float(finite.max()),
+        typical=_float(finite.quantile(0.5, "lower" if is_integer else "linear")),
+    )
+
+
+def _describe_dates(column: Column, values: pl.Series) -> Column:
+    ticks = values.to_physical()
+    middle = values.sort()[(len(values) - 1) // 2]
+    day = middle.date() if middle.time() == middle.time().min else middle
+    return replace(
+        column,
+        minimum=_float(ticks.min()) / MICROSECONDS,
+        maximum=_float(ticks.max()) / MICROSECONDS,
+        typical=day.isoformat(),
+    )
+
+
+def _describe_levels(column: Column, values: pl.Series) -> Column:
+    counted = count_levels(values)
+    if column.kind is ColumnKind.TEXT:
+        # A text that stands in one row alone may be about a person: no example is better than that one.
+        short = counted.filter((pl.col("rows") > 1) & (pl.col("level").str.len_chars() <= MAX_TYPICAL))
+        return replace(column, typical=short["level"][0] if short.height else None)
+    return replace(
+        column,
+        categories=tuple(counted["level"].head(MAX_CATEGORIES).to_list()),
+        level_count=counted.height,
+        typical=counted["level"][0],
+    )
+
+
+def _float(value: object) -> float:
+    return float(value)  # type: ignore[arg-type]
+
+
+def _not_of_kind(series: pl.Series, wrong: pl.Series, kind: ColumnKind) -> SchemaError:
+    rows = wrong.arg_true()
+    faults = [
+        Fault(
+            "wrong_type",
+            series.name,
+            f'the column "{series.name}" has {series[row]!r}, which cannot be read as {kind}',
+            row,
+            str(series[row]),
+        )
+        for row in rows.head(MAX_FAULTS).to_list()
+    ]
+    if len(rows) > MAX_FAULTS:
+        faults.append(Fault("wrong_type", series.name, f"{len(rows) - MAX_FAULTS} more rows are like these"))
+    return SchemaError(faults, next_step=f'mend these values, or give "{series.name}" another kind')

@@ -1,0 +1,96 @@
+"""Schema inference: kinds, roles, parsings and facts of a table as it was read."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from rowsmith.errors import RecipeError
+from rowsmith.ingestion.facts import describe
+from rowsmith.ingestion.kinds import Reading, find_kind, reading_as
+from rowsmith.ingestion.roles import roles_of_columns
+from rowsmith.ingestion.sources.plain import final_type, plain_frame, plain_type
+from rowsmith.ingestion.task import Target, settle_target
+from rowsmith.recipe import Recipe
+from rowsmith.schema import NUMERIC_KINDS, Column, Policies, Schema
+from rowsmith.types import ColumnKind, Role
+
+TIME_KINDS = NUMERIC_KINDS | {ColumnKind.DATETIME}
+
+
+def infer_schema(frame: pl.DataFrame, recipe: Recipe) -> Schema:
+    """The schema of a table: see `kinds` for the kinds, `roles` for the roles, `task` for the task and labels.
+
+    Without a target in the recipe the schema has no task. Raises RecipeError for a recipe that does not fit the table,
+    DataError for a target that nothing can be learnt from, SchemaError for values that are not what the recipe says.
+    """
+    frame = plain_frame(frame, {name: final_type(plain_type(dtype)) for name, dtype in frame.schema.items()})
+    roles = roles_of_columns(frame.columns, recipe)
+    target: Target | None = None
+    columns: list[Column] = []
+    for series in frame:
+        kind = recipe.columns.kinds.get(series.name)
+        if Role.TARGET in roles[series.name]:
+            target = settle_target(series, recipe.target, kind)
+            columns.append(target.column)
+        else:
+            columns.append(_column(series, roles[series.name], kind))
+    schema = Schema(
+        columns=tuple(_with_some_feature(columns, frame, recipe)),
+        task=target.task if target else None,
+        labels=target.labels if target else (),
+        policies=Policies(**recipe.policies.model_dump()),
+    )
+    _check_roles(schema)
+    return schema
+
+
+def _column(series: pl.Series, roles: tuple[Role, ...], kind: ColumnKind | None) -> Column:
+    # Time goes on like a counter, and sensitive groups are never told by an identifier.
+    may_identify = not {Role.TIME, Role.SENSITIVE, Role.WEIGHT}.intersection(roles)
+    reading = reading_as(kind, series) if kind else find_kind(series, may_identify=may_identify)
+    if Role.TIME in roles and kind is None and reading.kind not in TIME_KINDS:
+        reading = _time_reading(series, reading)
+    return describe(series, reading, roles)
+
+
+def _time_reading(series: pl.Series, reading: Reading) -> Reading:
+    as_date = reading_as(ColumnKind.DATETIME, series)
+    return as_date if as_date.parsing.date_format else reading
+
+
+def _with_some_feature(columns: list[Column], frame: pl.DataFrame, recipe: Recipe) -> list[Column]:
+    """A counter that is all there is to learn from is a number after all."""
+    if any(column.is_feature for column in columns):
+        return columns
+    return [
+        describe(frame[column.name], find_kind(frame[column.name], may_identify=False), column.roles)
+        if column.kind is ColumnKind.IDENTIFIER and not column.roles and column.name not in recipe.columns.kinds
+        else column
+        for column in columns
+    ]
+
+
+def _check_roles(schema: Schema) -> None:
+    time, weight = schema.only(Role.TIME), schema.only(Role.WEIGHT)
+    if time is not None and time.kind not in TIME_KINDS:
+        raise RecipeError(
+            f'the column "{time.name}" is not of dates or numbers, so rows cannot be ordered by it',
+            where="columns.time",
+            received=f"kind {time.kind}",
+        )
+    if weight is not None and weight.kind not in NUMERIC_KINDS:
+        raise RecipeError(
+            f'the column "{weight.name}" is not of numbers', where="columns.weight", received=f"kind {weight.kind}"
+        )
+    if weight is not None and (weight.minimum is None or weight.minimum < 0 or weight.maximum == 0):
+        raise RecipeError(
+            f'the column "{weight.name}" has weights below 0, or nothing but 0',
+            where="columns.weight",
+            received=f"{weight.minimum} to {weight.maximum}",
+        )
+    if schema.target is not None and not schema.features:
+        raise RecipeError(
+            "there is no column to learn from",
+            received=", ".join(f"{column.name} ({column.kind})" for column in schema),
+            next_step="ignore fewer columns, or give one another kind under [columns.kinds]",
+        )

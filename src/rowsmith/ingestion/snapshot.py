@@ -1,0 +1,318 @@
+"""Snapshots: tables as they were read, kept for ever under the hash of their rows.
+
+A store is a folder:
+
+    manifests/<id>.json      what a snapshot is; written last, in one step, so it is all there or not at all
+    parts/<sha256>.parquet   rows, named by the hash of the file; an append shares the parts of its parent
+    incoming/                parts that are being written; what a killed program left is removed on the next opening
+    lock                     held while a snapshot is published, and while leftovers are removed
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from rowsmith.errors import NotFoundError, SourceError, StorageError
+from rowsmith.ingestion.incoming import filled, locked, remove_abandoned
+from rowsmith.ingestion.row_hash import BLOCK_ROWS, RowHash
+from rowsmith.ingestion.sources.plain import common_type, final_type, plain_series, plain_type
+from rowsmith.storage.files import sha256_of_file, write_atomically
+from rowsmith.types import JsonObject, OnProgress, Progress, no_progress
+
+FORMAT = 1
+ID = re.compile(r"[0-9a-f]{1,64}")
+PART_BYTES = 1 << 26
+PART_ROWS = 1 << 20
+MAX_LISTED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One Parquet file: the hash of its bytes, which is its name, how many rows it holds, and how many bytes it is."""
+
+    sha256: str
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """`id` is the logical hash of the ordered rows with the names and types of their columns (see `row_hash`).
+
+    `columns` maps names, in order, to polars types as text. `created` is the moment of the first reading, ISO 8601 in
+    UTC. `parent` is the id of the snapshot that this one was appended to. `facts` is what the source said.
+    """
+
+    id: str
+    rows: int
+    columns: Mapping[str, str]
+    parts: tuple[Part, ...]
+    blocks: tuple[str, ...]
+    source: str
+    created: str
+    parent: str | None = None
+    facts: JsonObject = field(default_factory=dict)
+
+    def to_dict(self) -> JsonObject:
+        # Pairs, because the order of columns is part of what a table is.
+        return {"format": FORMAT, **asdict(self), "columns": list(map(list, self.columns.items()))}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Snapshot:
+        return cls(
+            id=data["id"],
+            rows=data["rows"],
+            columns=dict(data["columns"]),
+            parts=tuple(Part(**part) for part in data["parts"]),
+            blocks=tuple(data["blocks"]),
+            source=data["source"],
+            created=data["created"],
+            parent=data["parent"],
+            facts=data["facts"],
+        )
+
+
+class SnapshotStore:
+    """Several programs may use one store at the same time."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._manifests = root / "manifests"
+        self._parts = root / "parts"
+        self._incoming = root / "incoming"
+        self._lock = root / "lock"
+        self._remove_leftovers()
+
+    def add(
+        self,
+        batches: Iterable[pl.DataFrame],
+        *,
+        source: str,
+        facts: JsonObject | None = None,
+        append_to: str | None = None,
+        on_progress: OnProgress = no_progress,
+    ) -> Snapshot:
+        """Keep the rows, after those of `append_to` if given; equal rows give the snapshot that is there already.
+
+        All or nothing: an error, also one of the batches, leaves no trace. Raises SourceError for batches without
+        rows or of different columns, NotFoundError for an unknown `append_to`, StorageError.
+        """
+        parent = self.get(append_to) if append_to is not None else None
+        with _translated(self.root), filled(self._incoming, self._lock) as folder:
+            writer = _Writer(folder, parent, self._tail(parent), source)
+            for batch in batches:
+                writer.write(batch)
+                on_progress(Progress("ingest", f"{writer.rows:,} rows"))
+            snapshot = writer.finish(facts or {})
+            return self._publish(folder, snapshot)
+
+    def get(self, id_or_prefix: str) -> Snapshot:
+        """By id, or as much of its beginning as no other has. Raises NotFoundError, StorageError."""
+        ids = self._ids()
+        found = [name for name in ids if name.startswith(id_or_prefix)] if ID.fullmatch(id_or_prefix) else []
+        if len(found) == 1:
+            return self._read_manifest(found[0])
+        if found:
+            raise NotFoundError(
+                f"{len(found)} snapshots begin like this", received=id_or_prefix, next_step="give more of the id"
+            )
+        shown = ", ".join(snapshot.id[:12] for snapshot in self.list()[-MAX_LISTED:])
+        raise NotFoundError("there is no such snapshot", received=id_or_prefix, allowed=shown or "none is kept yet")
+
+    def scan(self, snapshot: Snapshot) -> pl.LazyFrame:
+        """The rows in order, not read yet. Raises StorageError for a part that is missing or was changed."""
+        paths = [self._verified(part) for part in snapshot.parts]
+        return pl.scan_parquet(paths, glob=False, hive_partitioning=False)
+
+    def read(self, snapshot: Snapshot) -> pl.DataFrame:
+        """The rows in order, in memory."""
+        with _translated(self.root):
+            return self.scan(snapshot).collect()
+
+    def _ids(self) -> list[str]:
+        if not self._manifests.is_dir():
+            return []
+        return sorted(path.stem for path in self._manifests.glob("*.json") if ID.fullmatch(path.stem))
+
+    def _read_manifest(self, name: str) -> Snapshot:
+        path = self._manifests / f"{name}.json"
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            if data["format"] != FORMAT:
+                raise StorageError(
+                    "this snapshot has a format that this release does not know",
+                    where=str(path),
+                    received=f"format {data['format']!r}",
+                    allowed=f"format {FORMAT}",
+                )
+            return Snapshot.from_dict(data)
+        except (OSError, ValueError, KeyError, TypeError) as problem:
+            raise StorageError(f"the manifest of this snapshot cannot be read: {problem}", where=str(path)) from problem
+
+    def _verified(self, part: Part) -> Path:
+        path = self._parts / f"{part.sha256}.parquet"
+        if not path.is_file():
+            raise StorageError(
+                "a part of this snapshot is missing", where=str(path), next_step="restore it from a backup"
+            )
+        if path.stat().st_size != part.bytes or sha256_of_file(path) != part.sha256:
+            raise StorageError(
+                "a part of this snapshot was changed after it was written",
+                where=str(path),
+                next_step="restore it from a backup, or remove it and read the source again",
+            )
+        return path
+
+    def _tail(self, parent: Snapshot | None) -> pl.DataFrame | None:
+        """The rows after the last whole block, which the hash of an append begins with."""
+        if parent is None:
+            return None
+        return self.scan(parent).slice(parent.rows - parent.rows % BLOCK_ROWS).collect()
+
+    def _publish(self, folder: Path, snapshot: Snapshot) -> Snapshot:
+        with locked(self._lock):
+            manifest = self._manifests / f"{snapshot.id}.json"
+            if manifest.exists():
+                return self._read_manifest(snapshot.id)
+            self._parts.mkdir(parents=True, exist_ok=True)
+            for part in snapshot.parts:
+                written = folder / f"{part.sha256}.parquet"
+                if written.exists():
+                    os.replace(written, self._parts / written.name)
+            text = json.dumps(snapshot.to_dict(), ensure_ascii=False, indent=1)
+            write_atomically(manifest, text)
+        return snapshot
+
+    def _remove_leftovers(self) -> None:
+        """What a program that was killed while it wrote has left, without disturbing one that still writes."""
+        if not self._incoming.is_dir() or not any(self._incoming.iterdir()):
+            return
+        with _translated(self.root), locked(self._lock):
+            if not remove_abandoned(self._incoming) or not self._parts.is_dir():
+                return
+            used = {f"{part.sha256}.parquet" for snapshot in self.list() for part in snapshot.parts}
+            for path in self._parts.iterdir():
+                if path.name not in used:
+                    path.unlink()
+            for path in self._manifests.glob(".*"):
+                path.unlink()
+
+    def list(self) -> tuple[Snapshot, ...]:
+        """All, the oldest first."""
+        snapshots = [self._read_manifest(name) for name in self._ids()]
+        return tuple(sorted(snapshots, key=lambda snapshot: (snapshot.created, snapshot.id)))
+
+
+class _Writer:
+    """Cuts a stream of batches into parts, and hashes it on the way."""
+
+    def __init__(self, folder: Path, parent: Snapshot | None, tail: pl.DataFrame | None, source: str) -> None:
+        self._folder = folder
+        self._parent = parent
+        self._source = source
+        self._parts = list(parent.parts) if parent else []
+        self._types: dict[str, pl.DataType] | None = None
+        self._hash: RowHash | None = None
+        if parent is not None and tail is not None:
+            self._begin(dict(tail.schema))
+            assert self._hash is not None
+            self._hash.update(tail)
+        self._buffer: list[pl.DataFrame] = []
+        self._buffered_bytes = 0
+        self._buffered_rows = 0
+        self.rows = 0
+
+    def write(self, batch: pl.DataFrame) -> None:
+        if self._types is None:
+            self._begin({name: final_type(plain_type(dtype)) for name, dtype in batch.schema.items()})
+        assert self._types is not None and self._hash is not None
+        plain = _fitted(batch, self._types, self._source, is_append=self._parent is not None)
+        self._hash.update(plain)
+        self.rows += plain.height
+        self._buffer.append(plain)
+        self._buffered_rows += plain.height
+        self._buffered_bytes += int(plain.estimated_size())
+        if self._buffered_bytes >= PART_BYTES or self._buffered_rows >= PART_ROWS:
+            self._flush()
+
+    def finish(self, facts: JsonObject) -> Snapshot:
+        if not self.rows or self._types is None or self._hash is None:
+            raise SourceError("there are no rows here", where=self._source)
+        self._flush()
+        return Snapshot(
+            id=self._hash.hexdigest(),
+            rows=self._hash.rows,
+            columns={name: str(dtype) for name, dtype in self._types.items()},
+            parts=tuple(self._parts),
+            blocks=self._hash.blocks,
+            source=self._source,
+            created=datetime.now(UTC).isoformat(timespec="microseconds"),
+            parent=self._parent.id if self._parent else None,
+            facts=facts,
+        )
+
+    def _begin(self, types: dict[str, pl.DataType]) -> None:
+        self._types = types
+        blocks = self._parent.blocks if self._parent else ()
+        self._hash = RowHash({name: str(dtype) for name, dtype in types.items()}, blocks)
+
+    def _flush(self) -> None:
+        if not self._buffered_rows:
+            return
+        path = self._folder / "part"
+        pl.concat(self._buffer).write_parquet(path, compression="zstd")
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        part = Part(sha256_of_file(path), self._buffered_rows, path.stat().st_size)
+        os.replace(path, self._folder / f"{part.sha256}.parquet")
+        self._parts.append(part)
+        self._buffer, self._buffered_bytes, self._buffered_rows = [], 0, 0
+
+
+def _fitted(batch: pl.DataFrame, types: Mapping[str, pl.DataType], source: str, *, is_append: bool) -> pl.DataFrame:
+    """The batch with the columns and types of those before it. Raises SourceError where it has others."""
+    missing = [name for name in types if name not in batch.columns]
+    added = [name for name in batch.columns if name not in types]
+    if missing or added:
+        raise SourceError(
+            "these rows have other columns than those before them",
+            where=source,
+            received=f"missing: {', '.join(missing) or 'none'}; new: {', '.join(added) or 'none'}",
+            allowed=", ".join(types),
+            next_step="read them as a snapshot of their own" if is_append else "",
+        )
+    return pl.DataFrame([_fitted_series(batch[name], dtype, source) for name, dtype in types.items()])
+
+
+def _fitted_series(series: pl.Series, dtype: pl.DataType, source: str) -> pl.Series:
+    if series.null_count() == len(series):
+        return pl.Series(series.name, [None] * len(series), dtype=dtype)
+    found = plain_type(series.dtype)
+    if common_type([dtype, found]) != dtype:
+        raise SourceError(
+            f'the column "{series.name}" changes its type',
+            where=source,
+            received=str(found),
+            allowed=str(dtype),
+            next_step="read all files together as one snapshot: types are then settled over all rows",
+        )
+    return plain_series(series, dtype, where=source)
+
+
+@contextmanager
+def _translated(root: Path) -> Iterator[None]:
+    """Errors of the disk as StorageError."""
+    try:
+        yield
+    except (OSError, pl.exceptions.ComputeError) as problem:
+        raise StorageError(f"the store of snapshots failed: {problem}", where=str(root)) from problem
