@@ -1,1 +1,31 @@
+"""Model families, one file each. A new one is a file like `extra_trees.py` and a line in `FAMILIES`."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rowsmith.errors import RecipeError
+from rowsmith.training.families import adapters
+from rowsmith.training.families.base import Family, Restorer
+from rowsmith.training.families.constant import FAMILY as CONSTANT
+from rowsmith.training.families.lightgbm import FAMILY as LIGHTGBM
+from rowsmith.training.families.linear import FAMILY as LINEAR
+
+FAMILIES: tuple[Family, ...] = (LIGHTGBM, LINEAR)
+
+RESTORERS: Mapping[str, Restorer] = {
+    **adapters.RESTORERS,
+    **{kind: restorer for family in FAMILIES for kind, restorer in family.restorers.items()},
+}
+
+
+def find_family(name: str) -> Family:
+    """Raises RecipeError, naming what exists, for a family that does not."""
+    for family in (*FAMILIES, CONSTANT):
+        if family.name == name:
+            return family
+    raise RecipeError(
+        f"there is no model family {name!r}",
+        where="train.families",
+        allowed=", ".join(family.name for family in FAMILIES),
+    )

@@ -1,0 +1,157 @@
+"""Budget: what still fits into the time and the memory that are left."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+
+from rowsmith.recipe import TrainSection
+from rowsmith.training.data import Shape, TrainingData
+from rowsmith.training.families.base import Family, Params
+
+LEAST_RESERVE, RESERVE_SHARE, MOST_RESERVE = 0.25, 0.04, 20.0
+WORKER_MB = 230.0
+"""A worker with one library loaded, before it sees a row (measured)."""
+MAIN_MB = 300.0
+FIRST_FIT_SECONDS = 1.0
+LEARNING = 0.5
+"""How far one measurement moves the correction of a family's price."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the work is laid out: parallel workers and threads in each, folds that each trial runs, rows it may use."""
+
+    workers: int
+    threads: int
+    folds: int
+    rows: int | None
+
+
+@dataclass
+class Clock:
+    """Time left, on `time.monotonic`. With `deadline` None nothing is ever late."""
+
+    deadline: float | None
+    begin: float = field(default_factory=time.monotonic)
+    reserve: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.deadline is not None:
+            self.reserve = reserve_for(self.deadline - self.begin)
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until the last unit must have ended; the reserve for the end of the work is not in it."""
+        return None if self.deadline is None else max(self.deadline - self.reserve - time.monotonic(), 0.0)
+
+    @property
+    def is_over(self) -> bool:
+        return self.left is not None and self.left <= 0.0
+
+    @property
+    def fraction(self) -> float | None:
+        if self.deadline is None:
+            return None
+        return min((time.monotonic() - self.begin) / max(self.deadline - self.begin, 1e-9), 1.0)
+
+    def set_aside(self, seconds: float) -> None:
+        """Keep more back for the end, as measurement tells; never more than a third of the whole."""
+        if self.deadline is not None:
+            self.reserve = max(self.reserve, min(seconds, (self.deadline - self.begin) / 3.0))
+
+
+def reserve_for(seconds: float) -> float:
+    """What to keep back for ensemble, calibration and clean-up before anything was measured."""
+    return min(max(LEAST_RESERVE, RESERVE_SHARE * seconds), MOST_RESERVE, max(seconds / 3.0, 0.0))
+
+
+class Prices:
+    """Seconds of a fit: the family's own guess, corrected by what its fits took so far."""
+
+    def __init__(self) -> None:
+        self._correction: dict[str, float] = defaultdict(lambda: 1.0)
+
+    def guess(self, family: Family, shape: Shape, params: Params) -> float:
+        return self._correction[family.name] * family.cost(_limited(shape, params), params)
+
+    def learn(self, family: Family, shape: Shape, params: Params, seconds: float, *, at_least: bool = False) -> None:
+        """A fit took so long; `at_least` where it was cut short."""
+        expected = family.cost(_limited(shape, params), params)
+        known = family.name in self._correction
+        before, now = self._correction[family.name], seconds / expected
+        if at_least:
+            now = max(before, now)
+        share = LEARNING if known else 1.0
+        self._correction[family.name] = (1 - share) * before + share * now
+
+
+def _limited(shape: Shape, params: Params) -> Shape:
+    rows = params.get("rows")
+    return shape if rows is None else replace(shape, rows=min(rows, shape.rows))
+
+
+def fold_shape(data: TrainingData) -> Shape:
+    """Of the training part of a fold."""
+    return replace(data.shape, rows=max(len(train) for train, _ in data.folds))
+
+
+def lay_out(data: TrainingData, options: TrainSection, seconds: float | None, family: Family, params: Params) -> Plan:
+    """Workers, threads, folds and rows for this table, judged by the price of one ordinary fit (`family`, `params`).
+
+    Without a clock nothing depends on the machine: one thread for a learner, every fold, every row that fits
+    into memory.
+    """
+    shape = fold_shape(data)
+    cores = options.cores or available_cores()
+    workers, threads = cores, 1
+    rows = None
+    if options.memory_mb is not None:
+        workers, rows = _fit_memory(data, options.memory_mb, cores, family, params)
+    if seconds is None:
+        return Plan(workers, 1, len(data.folds), rows)
+    if rows is not None:
+        shape = replace(shape, rows=rows)
+    price = max(family.cost(shape, params), 1e-9)
+    if price > seconds / 3.0 and cores > 1 and workers > 1:
+        # One fit barely fits: better all cores on one than several that do not end.
+        workers, threads = 1, cores
+        price /= 0.7 * cores
+    folds = int(min(max(0.5 * seconds * workers / price, 1), len(data.folds)))
+    if price > seconds / 2.0:
+        rows = max(int(shape.rows * seconds / (2.0 * price)), min(shape.rows, 1000))
+    return Plan(workers, threads, folds, rows)
+
+
+def _fit_memory(
+    data: TrainingData, memory_mb: int, cores: int, family: Family, params: Params
+) -> tuple[int, int | None]:
+    """As many workers as the memory allows; with one that is still too large, fewer rows for it."""
+    shape = fold_shape(data)
+    table_mb = data.matrix.nbytes / 1e6
+    unit_mb = table_mb + family.memory(shape, params)
+    free = memory_mb - MAIN_MB - table_mb
+    workers = int(min(max(free // (WORKER_MB + unit_mb), 1), cores))
+    if WORKER_MB + unit_mb <= free:
+        return workers, None
+    share = max(free - WORKER_MB, 0.05 * memory_mb) / max(unit_mb, 1e-9)
+    return 1, max(int(shape.rows * min(share, 1.0)), min(shape.rows, 1000))
+
+
+def first_rows(data: TrainingData, family: Family, params: Params) -> int | None:
+    """How many rows the very first fit may see to end within about a second; None for all of them."""
+    shape = fold_shape(data)
+    price = family.cost(shape, params)
+    if price <= FIRST_FIT_SECONDS:
+        return None
+    return max(int(shape.rows * FIRST_FIT_SECONDS / price), 1000)
+
+
+def available_cores() -> int:
+    """Cores that this process may use (its affinity, not the machine's)."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1

@@ -1,0 +1,122 @@
+"""Learners around learners: they give every family the easy world that `base.py` promises, and undo it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from rowsmith.state import State
+from rowsmith.types import Array, Matrix, Scores2D, Vector
+
+if TYPE_CHECKING:
+    from rowsmith.model import Learner
+
+
+class Constant:
+    """The same answer for every row: the shares of the classes, or the mean."""
+
+    family: ClassVar[str] = "constant"
+    kind: ClassVar[str] = "constant"
+
+    def __init__(self, answer: Vector) -> None:
+        self._answer = np.asarray(answer, dtype=np.float64)
+
+    @classmethod
+    def of(cls, target: Array, weights: Vector | None, classes: int) -> Constant:
+        """The best single answer: class shares (none of them nought, so that none is impossible), or the mean."""
+        if weights is not None and weights.sum() <= 0:
+            weights = None
+        if not classes:
+            return cls(np.array([np.average(target, weights=weights)]))
+        counts = np.bincount(target, weights=weights, minlength=classes)
+        shares = counts / counts.sum() + 1.0 / (len(target) * classes)
+        return cls(shares / shares.sum())
+
+    def predict(self, matrix: Matrix) -> Scores2D:
+        return np.repeat(self._answer[None, :], len(matrix), axis=0)
+
+    def predict_row(self, vector: Matrix) -> Vector:
+        return self._answer.copy()
+
+    def to_state(self) -> State:
+        return State(self.kind, arrays={"answer": self._answer})
+
+    @classmethod
+    def from_state(cls, state: State, parts: Mapping[str, Any]) -> Constant:
+        return cls(state.arrays["answer"])
+
+
+class SomeClasses:
+    """A learner that saw only some of the classes; each of the others gets the small share `floor`."""
+
+    family: ClassVar[str] = "some-classes"
+    kind: ClassVar[str] = "some-classes"
+
+    def __init__(self, learner: Learner, present: Array, classes: int, floor: float) -> None:
+        self._learner = learner
+        self._present = present
+        self._classes = classes
+        self._floor = floor
+        self._share = 1.0 - floor * (classes - len(present))
+
+    def predict(self, matrix: Matrix) -> Scores2D:
+        scores = np.full((len(matrix), self._classes), self._floor)
+        scores[:, self._present] = self._share * self._learner.predict(matrix)
+        return scores
+
+    def predict_row(self, vector: Matrix) -> Vector:
+        scores = np.full(self._classes, self._floor)
+        scores[self._present] = self._share * self._learner.predict_row(vector)
+        return scores
+
+    def to_state(self) -> State:
+        return State(
+            self.kind,
+            {"classes": self._classes, "floor": self._floor},
+            arrays={"present": self._present},
+            children={"learner": self._learner.to_state()},
+        )
+
+    @classmethod
+    def from_state(cls, state: State, parts: Mapping[str, Any]) -> SomeClasses:
+        return cls(parts["learner"], state.arrays["present"], state.data["classes"], state.data["floor"])
+
+
+class ScaledTarget:
+    """A learner of standardised numbers. With `log` it learned log(1 + y); answers stay within what it saw there."""
+
+    family: ClassVar[str] = "scaled-target"
+    kind: ClassVar[str] = "scaled-target"
+
+    def __init__(self, learner: Learner, offset: float, scale: float, log: bool, highest: float) -> None:
+        self._learner = learner
+        self._offset = offset
+        self._scale = scale
+        self._log = log
+        self._highest = highest
+
+    def predict(self, matrix: Matrix) -> Scores2D:
+        return self._undo(self._learner.predict(matrix))
+
+    def predict_row(self, vector: Matrix) -> Vector:
+        return self._undo(self._learner.predict_row(vector))
+
+    def _undo(self, scores: Array) -> Array:
+        scores = self._offset + self._scale * scores
+        if self._log:
+            # The exponential turns a slightly wild logarithm into an absurd number; nothing was learned up there.
+            return np.expm1(np.clip(scores, 0.0, self._highest))
+        return scores
+
+    def to_state(self) -> State:
+        data = {"offset": self._offset, "scale": self._scale, "log": self._log, "highest": self._highest}
+        return State(self.kind, data, children={"learner": self._learner.to_state()})
+
+    @classmethod
+    def from_state(cls, state: State, parts: Mapping[str, Any]) -> ScaledTarget:
+        return cls(parts["learner"], **state.data)
+
+
+RESTORERS = {adapter.kind: adapter.from_state for adapter in (Constant, SomeClasses, ScaledTarget)}

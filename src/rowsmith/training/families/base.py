@@ -1,0 +1,145 @@
+"""What a model family is. To add one: read `extra_trees.py`, write a file like it, and add a line to `FAMILIES`.
+
+A family sees an easy world: at least two classes, all of them present, coded 0..classes-1; numbers to predict
+are standardised. `training/unit.py` prepares that and undoes it (see `adapters.py`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from rowsmith.state import State
+from rowsmith.training.data import Shape
+from rowsmith.types import Array, Feature, Matrix, Task, Vector
+
+if TYPE_CHECKING:  # a worker process needs no dataframe library
+    from rowsmith.model import Learner
+
+Params: TypeAlias = Mapping[str, Any]
+Restorer: TypeAlias = Callable[[State, Mapping[str, Any]], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Real:
+    """A number between two others, both included."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A whole number between two others, both included."""
+
+    low: int
+    high: int
+    log: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of a few values."""
+
+    values: tuple[Any, ...]
+
+
+Space: TypeAlias = Mapping[str, Real | Whole | Choice]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows with their answers: features (rows, features), target (rows,), weights None or (rows,)."""
+
+    matrix: Matrix
+    target: Array
+    weights: Vector | None = None
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One piece of learning.
+
+    `validation` is for early stopping; without it exactly `rounds` rounds are run (for families that have
+    rounds). `deadline` (time.monotonic) asks to stop early with what there is; None means no hurry.
+    `absolute` asks to minimise the absolute error of a number, instead of the squared one.
+    """
+
+    train: Part
+    validation: Part | None
+    features: tuple[Feature, ...]
+    task: Task
+    classes: int
+    params: Params
+    seed: int
+    threads: int = 1
+    deadline: float | None = None
+    rounds: int | None = None
+    absolute: bool = False
+
+    @property
+    def shape(self) -> Shape:
+        widest = max((feature.levels for feature in self.features), default=0)
+        return Shape(len(self.train.matrix), self.train.matrix.shape[1], self.classes, self.task, widest)
+
+    @property
+    def out_of_time(self) -> bool:
+        return self.deadline is not None and time.monotonic() >= self.deadline
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A learner, and how many rounds it used: with `Fit.rounds` set to that, the same bytes come out again."""
+
+    learner: Learner
+    rounds: int = 0
+
+
+@dataclass(frozen=True)
+class Family:
+    """One kind of model.
+
+    `portfolio(shape)` lists configurations in the order of their usefulness, none when the family does not suit.
+    `space` is what tuning may change in the first of them. `cost(shape, params)` guesses seconds of one fit on
+    one core, `memory(shape, params)` its megabytes beyond the rows themselves; measurements correct the first.
+    `libraries` are the modules that `fit` imports; loading them is not counted as its time.
+    With `refit` a model learned from all rows stands for the trial, instead of the bag of the fold models: right
+    for families that gain nothing from averaging their like. `restorers` rebuild the
+    family's learners from their State.
+    """
+
+    name: str
+    title: str
+    portfolio: Callable[[Shape], tuple[Params, ...]]
+    space: Callable[[Shape], Space]
+    fit: Callable[[Fit], Fitted]
+    cost: Callable[[Shape, Params], float]
+    memory: Callable[[Shape, Params], float]
+    restorers: Mapping[str, Restorer] = field(default_factory=dict)
+    libraries: tuple[str, ...] = ()
+    refit: bool = False
+
+
+class Stopping:
+    """Early stopping for anything that learns in rounds and reports a validation loss after each."""
+
+    def __init__(self, fit: Fit, patience: int) -> None:
+        self._fit = fit
+        self._patience = patience
+        self.best = np.inf
+        self.best_rounds = 0
+        self.rounds = 0
+
+    def after_round(self, loss: float | None) -> bool:
+        """True when this was the last round. `loss` is None where nothing is validated."""
+        self.rounds += 1
+        if loss is None:
+            self.best_rounds = self.rounds
+        elif loss < self.best or self.best_rounds == 0:
+            self.best, self.best_rounds = loss, self.rounds
+        return self.rounds - self.best_rounds >= self._patience or self._fit.out_of_time

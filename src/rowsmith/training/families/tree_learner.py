@@ -1,0 +1,85 @@
+"""What the families of trees share: how categories reach a tree, and the learner that holds the trees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from rowsmith.state import State
+from rowsmith.training.data import Shape
+from rowsmith.training.families.base import Fit, Part
+from rowsmith.training.families.trees import Evaluator
+from rowsmith.transformation.target_encoding import TargetEncoding
+from rowsmith.types import Matrix, Scores2D, Task, Vector
+
+KIND = "trees"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The parts of a fit as a library of trees gets them.
+
+    Categories of few levels stay what they are (`native` columns); those of more keep their code, which is
+    ordered by frequency, and get target encoding beside it.
+    """
+
+    train: Part
+    validation: Part | None
+    native: tuple[int, ...]
+    encoding: TargetEncoding | None
+
+
+def prepare(fit: Fit, native_levels: int) -> Prepared:
+    """Categories of at most `native_levels` levels stay native."""
+    native = tuple(i for i, feature in enumerate(fit.features) if 0 < feature.levels <= native_levels)
+    if not any(feature.levels > native_levels for feature in fit.features):
+        return Prepared(fit.train, fit.validation, native, None)
+    train, validation = fit.train, fit.validation
+    encoding, matrix = TargetEncoding.fit(
+        train.matrix, fit.features, train.target, fit.classes, train.weights, fit.seed, min_levels=native_levels
+    )
+    train = replace(train, matrix=matrix)
+    if validation is not None:
+        validation = replace(validation, matrix=encoding.apply(validation.matrix))
+    return Prepared(train, validation, native, encoding)
+
+
+class TreeLearner:
+    """Trees over the encoded matrix; answers probabilities (rows, classes) or numbers (rows, 1)."""
+
+    family: ClassVar[str] = "trees"
+
+    def __init__(self, text: str, shape: Shape, encoding: TargetEncoding | None = None) -> None:
+        self._binary = shape.task.is_classification and shape.classes == 2
+        self._classes = shape.classes
+        self._encoding = encoding
+        outputs = shape.classes if shape.task.is_classification and not self._binary else 1
+        self._trees = Evaluator(text, outputs=outputs)
+
+    def predict(self, matrix: Matrix) -> Scores2D:
+        scores = self._trees.predict(self._encoding.apply(matrix) if self._encoding else matrix)
+        return np.hstack([1.0 - scores, scores]) if self._binary else scores
+
+    def predict_row(self, vector: Matrix) -> Vector:
+        scores = self._trees.predict_row(self._encoding.apply_row(vector) if self._encoding else vector)
+        if self._binary:
+            event = scores[0]
+            return np.array([1.0 - event, event])
+        return scores
+
+    def to_state(self) -> State:
+        task = Task.REGRESSION if self._classes == 0 else Task.BINARY if self._binary else Task.MULTICLASS
+        data = {"task": task.value, "classes": self._classes}
+        children = {"encoding": self._encoding.to_state()} if self._encoding else {}
+        return State(KIND, data, blobs={"trees": self._trees.text.encode()}, children=children)
+
+
+def restorer(state: State, parts: Mapping[str, Any]) -> TreeLearner:
+    shape = Shape(0, 0, state.data["classes"], Task(state.data["task"]))
+    return TreeLearner(state.blobs["trees"].decode(), shape, parts.get("encoding"))
+
+
+RESTORERS = {KIND: restorer}

@@ -1,0 +1,115 @@
+"""What to try next: the portfolio first, then tuning around the winners.
+
+Tuning uses Optuna's TPE (Bergstra et al. 2011) by ask and tell, one study for each family, kept in memory. The
+best family gets two turns of three, the next best ones share the third.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rowsmith.training.data import Shape
+from rowsmith.training.families.base import Choice, Family, Params, Real, Space, Whole
+from rowsmith.training.trials import Run
+
+STARTUP_TRIALS = 6
+TURNS = 3
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A configuration to try. `ask` is what the tuner wants to be told the result of, None for the portfolio."""
+
+    family: Family
+    params: Params
+    ask: Any = None
+
+
+def interleave(families: Sequence[Family], shape: Shape) -> list[Proposal]:
+    """First the first configuration of every family, then the second of every one, and so on."""
+    lists = [[Proposal(family, params) for params in family.portfolio(shape)] for family in families]
+    longest = max((len(found) for found in lists), default=0)
+    return [found[i] for i in range(longest) for found in lists if i < len(found)]
+
+
+class Tuner:
+    """Proposes configurations near those that did well. Its answers depend on the seed and on what it was told."""
+
+    def __init__(self, families: Sequence[Family], shape: Shape, seed: int) -> None:
+        self._families = {family.name: family for family in families}
+        self._shape = shape
+        self._seed = seed
+        self._studies: dict[str, Any] = {}
+        self._best: dict[str, float] = {}
+        self._base: dict[str, Params] = {}
+        self._turn = 0
+
+    def tell(self, run: Run, ask: Any) -> None:
+        """The result of a trial; one without a score counts as very bad."""
+        import optuna
+
+        family = self._families[run.family]
+        if run.error < self._best.get(run.family, float("inf")):
+            self._best[run.family] = run.error
+            self._base[run.family] = run.params
+        study = self._study(family)
+        failed = run.error == float("inf")
+        if ask is not None:
+            state = optuna.trial.TrialState.FAIL if failed else optuna.trial.TrialState.COMPLETE
+            study.tell(ask, None if failed else run.error, state=state)
+            return
+        distributions = _distributions(family.space(self._shape))
+        inside = {
+            name: run.params[name]
+            for name, distribution in distributions.items()
+            if name in run.params and distribution._contains(distribution.to_internal_repr(run.params[name]))
+        }
+        if not failed and inside:
+            known = {name: distributions[name] for name in inside}
+            study.add_trial(optuna.trial.create_trial(params=inside, distributions=known, value=run.error))
+
+    def ask(self) -> Proposal | None:
+        """The next configuration, None where no family has succeeded that can be tuned."""
+        ranked = sorted(self._best, key=lambda name: (self._best[name], name))
+        ranked = [name for name in ranked if self._families[name].space(self._shape)]
+        if not ranked:
+            return None
+        turn, self._turn = self._turn, self._turn + 1
+        if turn % TURNS < TURNS - 1 or len(ranked) == 1:
+            family = self._families[ranked[0]]
+        else:
+            family = self._families[ranked[1 + (turn // TURNS) % (min(len(ranked), 3) - 1)]]
+        trial = self._study(family).ask(_distributions(family.space(self._shape)))
+        return Proposal(family, {**self._base[family.name], **trial.params}, trial)
+
+    def _study(self, family: Family) -> Any:
+        if family.name not in self._studies:
+            import optuna
+
+            optuna.logging.set_verbosity(optuna.logging.ERROR)
+            position = sorted(self._families).index(family.name)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                sampler = optuna.samplers.TPESampler(
+                    seed=self._seed + position, multivariate=True, n_startup_trials=STARTUP_TRIALS
+                )
+            self._studies[family.name] = optuna.create_study(sampler=sampler)
+        return self._studies[family.name]
+
+
+def _distributions(space: Space) -> dict[str, Any]:
+    import optuna
+
+    made: dict[str, Any] = {}
+    for name, choice in space.items():
+        match choice:
+            case Real(low, high, log):
+                made[name] = optuna.distributions.FloatDistribution(low, high, log=log)
+            case Whole(low, high, log):
+                made[name] = optuna.distributions.IntDistribution(low, high, log=log)
+            case Choice(values):
+                made[name] = optuna.distributions.CategoricalDistribution(values)
+    return made

@@ -1,0 +1,409 @@
+"""The search: one loop that spends the budget. Portfolio first, then tuning; races drop what cannot help.
+
+Work without a clock (`max_trials` alone) is repeatable: what is tried and what is dropped then depends only on
+trials that are at least `LAG` older, never on which worker was faster.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rowsmith.errors import TrainingError
+from rowsmith.recipe import TrainSection
+from rowsmith.training.budget import Clock, Plan, Prices, first_rows, fold_shape, lay_out
+from rowsmith.training.data import TrainingData, covered_rows
+from rowsmith.training.ensemble import Effort
+from rowsmith.training.executor import InProcessExecutor, Workplace
+from rowsmith.training.families import FAMILIES, find_family
+from rowsmith.training.families.adapters import Constant
+from rowsmith.training.families.base import Family
+from rowsmith.training.families.constant import FAMILY as CONSTANT
+from rowsmith.training.families.lightgbm import MIDDLE
+from rowsmith.training.finish import TrainingResult, candidates_of, finish
+from rowsmith.training.objective import Objective
+from rowsmith.training.proposals import Proposal, Tuner, interleave
+from rowsmith.training.supervisor import Outcome, Supervisor
+from rowsmith.training.trials import Run, Status
+from rowsmith.training.unit import Unit, UnitResult, run_unit
+from rowsmith.types import Metric, OnProgress, Progress, Scores2D, no_progress
+
+LAG = 4
+"""A decision about trial n may use what trials up to n - LAG showed. Also the most trials under way at once."""
+RACE_FOLDS = 2
+RACE_GAIN = 5e-4
+"""A race is lost when no mixture with the best improves it by this share of what the best gains over a constant."""
+MIXTURES = (0.15, 0.4)
+LARGEST_SHARE = 0.4
+"""Of the time left that one trial may take at most, once there is a model."""
+KEPT = 24
+ASKS = 3
+"""How often the tuner is asked for something that still fits into the time."""
+POLL_SECONDS = 0.5
+TINY_CELLS = 50_000
+HURRY_SECONDS = 3.0
+SELECTION_CALLS = 150
+
+
+def run_search(
+    data: TrainingData,
+    metric: Metric,
+    options: TrainSection,
+    *,
+    deadline: float | None = None,
+    executor: Executor | None = None,
+    on_progress: OnProgress = no_progress,
+    work_dir: Path | None = None,
+    threshold_metric: Metric | None = None,
+) -> TrainingResult:
+    """The best ensemble that can be had before `deadline` (time.monotonic), or from `options.max_trials` trials.
+
+    Args:
+        data: encoded rows and folds.
+        metric: what to optimise.
+        options: the recipe's choices; `seconds` is not read here, `deadline` counts.
+        deadline: this call returns before it. None: exactly `max_trials` trials, the same ones every time.
+        executor: where units of work run; local processes (in this process for tiny tables) when None.
+        on_progress: called about twice a second and after each trial.
+        work_dir: an existing folder for temporary files; the system's when None. Nothing is left in it.
+        threshold_metric: what the threshold of a binary task optimises; `metric` where it is one of labels, else
+            balanced accuracy when None.
+
+    Raises:
+        TrainingError: no model could be made; says why.
+        RecipeError: `options.families` names one that does not exist.
+    """
+    data.check()
+    families = [find_family(name) for name in options.families] or list(FAMILIES)
+    if data.matrix.shape[1] == 0 or len(np.unique(data.target)) == 1:
+        families = [CONSTANT]
+    if deadline is None and options.max_trials is None:
+        raise TrainingError("a search needs an end", allowed="a deadline, max_trials, or both")
+    clock = Clock(deadline)
+    plan = lay_out(data, options, clock.left, find_family("lightgbm"), MIDDLE)
+    if executor is None and _is_tiny(data, clock):
+        executor = InProcessExecutor()
+        plan = Plan(1, 1, plan.folds, plan.rows)
+    objective = Objective(metric, data)
+    with Workplace(data, workers=plan.workers, threads=plan.threads, executor=executor, work_dir=work_dir) as workplace:
+        search = Search(data, objective, families, options, plan, clock, Supervisor(workplace), on_progress)
+        runs = search.run()
+    folds = plan.folds
+    if not any(run.status is Status.OK for run in runs):
+        folds = _last_resort(data, objective, plan, runs)
+    on_progress(Progress("train", "choosing the ensemble", 1.0, search.best_score, clock.left))
+    if threshold_metric is None and metric.needs == "labels":
+        threshold_metric = metric
+    return finish(
+        data,
+        objective,
+        runs,
+        options,
+        search.effort(),
+        folds=folds,
+        absolute=objective.absolute,
+        threshold_metric=threshold_metric,
+    )
+
+
+class Search:
+    """The state of one search."""
+
+    def __init__(
+        self,
+        data: TrainingData,
+        objective: Objective,
+        families: Sequence[Family],
+        options: TrainSection,
+        plan: Plan,
+        clock: Clock,
+        supervisor: Supervisor,
+        on_progress: OnProgress,
+    ) -> None:
+        self._data = data
+        self._objective = objective
+        self._options = options
+        self._plan = plan
+        self._clock = clock
+        self._supervisor = supervisor
+        self._on_progress = on_progress
+        self._shape = fold_shape(data)
+        self._rows = covered_rows(data, plan.folds)
+        self._race_folds = RACE_FOLDS if plan.folds > RACE_FOLDS else plan.folds
+        self._prices = Prices()
+        self._portfolio = self._first_and(interleave(families, self._shape))
+        self._tuner = Tuner(families, self._shape, options.seed)
+        self._runs: list[Run] = []
+        self._asks: dict[int, Any] = {}
+        self._told = 0
+        self._oof: dict[int, Scores2D] = {}
+        self._signal = self._constant_error()
+        self._metric_seconds = 0.0
+
+    # -- the loop ------------------------------------------------------------------------------------------
+
+    def run(self) -> list[Run]:
+        """Every trial, in the order of their start."""
+        try:
+            while not self._clock.is_over:
+                self._fill()
+                if self._supervisor.is_idle:
+                    break
+                for outcome in self._supervisor.collect(self._patience()):
+                    self._take(outcome)
+                self._report()
+        finally:
+            self._supervisor.stop()
+        for run in self._open():
+            run.status, run.message = Status.STOPPED, "the time was up"
+        return self._runs
+
+    @property
+    def best_score(self) -> float | None:
+        best = self._best(len(self._runs) + LAG)
+        return best.score if best else None
+
+    def effort(self) -> Effort:
+        """What choosing the ensemble may cost, by the time one evaluation of the metric took."""
+        if self._clock.deadline is None:
+            return Effort()
+        left = max(self._clock.deadline - time.monotonic(), 0.05)
+        affordable = 0.5 * left / max(self._metric_seconds, 1e-6)
+        steps = 12
+        small = len(self._rows) <= 5000
+        candidates = int(np.clip(affordable / (steps * (4 if small else 1)), 2, KEPT))
+        rows = int(np.clip(len(self._rows) * affordable / (steps * candidates), 2000, 50_000))
+        return Effort(candidates=candidates, rows=rows)
+
+    # -- what runs next ------------------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        while self._supervisor.has_room and not self._clock.is_over:
+            unit = self._next_unit()
+            if unit is None:
+                return
+            self._supervisor.start(unit)
+
+    def _next_unit(self) -> Unit | None:
+        """The oldest open trial's next fold; a new trial where none of them can go on."""
+        for run in self._open():
+            if (fold := self._next_fold(run)) is not None:
+                return self._unit(run, fold)
+        opened = self._propose()
+        return self._unit(opened, 0) if opened else None
+
+    def _next_fold(self, run: Run) -> int | None:
+        waiting = [fold for fold in run.parts if (0, fold) not in run.seeds]
+        if not waiting or (waiting[0] not in range(self._race_folds) and not self._has_raced(run)):
+            return None
+        return waiting[0]
+
+    def _has_raced(self, run: Run) -> bool:
+        return all((0, fold) in run.results for fold in range(self._race_folds))
+
+    def _unit(self, run: Run, fold: int) -> Unit:
+        seed = int(np.random.SeedSequence([self._options.seed, run.id, fold + 1]).generate_state(1)[0] % 2**31)
+        run.seeds[(0, fold)] = seed
+        return Unit(
+            trial=run.id,
+            family=run.family,
+            params=run.params,
+            fold=fold,
+            seed=seed,
+            threads=self._plan.threads,
+            seconds=self._allowance(run),
+            absolute=self._objective.absolute,
+        )
+
+    def _allowance(self, run: Run) -> float | None:
+        """Seconds for the trial's next unit, so that all its units end in time."""
+        left = self._clock.left
+        if left is None:
+            return None
+        if self._oof:
+            left *= LARGEST_SHARE if not run.results else 0.9
+        units_left = len(run.parts) - len(run.results)
+        waves = -(-units_left // self._plan.workers)
+        return max(left / max(waves, 1), 0.05)
+
+    def _propose(self) -> Run | None:
+        """Open a new trial, if there is one that can still end in time."""
+        number = len(self._runs)
+        if self._options.max_trials is not None and number >= self._options.max_trials:
+            return None
+        if len(self._open()) >= LAG or (self._is_repeatable and self._unfinished_before(number - LAG + 1)):
+            return None
+        while self._portfolio:
+            if self._fits(proposal := self._portfolio.pop(0)):
+                return self._open_run(number, proposal)
+        self._tell_tuner(number - LAG if self._is_repeatable else number)
+        for _ in range(ASKS):
+            tuned = self._tuner.ask()
+            if tuned is not None and self._fits(tuned):
+                return self._open_run(number, tuned)
+        return None
+
+    def _open_run(self, number: int, proposal: Proposal) -> Run:
+        params = dict(proposal.params)
+        if self._plan.rows is not None:
+            params["rows"] = min(params.get("rows", self._plan.rows), self._plan.rows)
+        run = Run(number, proposal.family.name, params, self._plan.folds, self._plan.threads, proposal.family.refit)
+        self._runs.append(run)
+        self._asks[number] = proposal.ask
+        return run
+
+    def _fits(self, proposal: Proposal) -> bool:
+        left = self._clock.left
+        if left is None or not self._runs:
+            return True
+        price = self._prices.guess(proposal.family, self._shape, proposal.params)
+        waves = -(-self._plan.folds // self._plan.workers)
+        return price * waves <= left * (LARGEST_SHARE if len(self._portfolio) > 1 else 0.9)
+
+    def _first_and(self, proposals: list[Proposal]) -> list[Proposal]:
+        """A first trial of which a model comes within a second or two, then the others."""
+        if not proposals:
+            return []
+        first = next((p for p in proposals if p.family.name == "lightgbm"), proposals[0])
+        rows = first_rows(self._data, first.family, first.params) if self._clock.deadline is not None else None
+        rest = [proposal for proposal in proposals if proposal is not first]
+        if rows is None:
+            return [first, *rest]
+        return [Proposal(first.family, {**first.params, "rows": rows}), *proposals]
+
+    # -- what came back ------------------------------------------------------------------------------------
+
+    def _take(self, outcome: Outcome) -> None:
+        run = self._runs[outcome.unit.trial]
+        if run.status is not None:
+            return
+        if outcome.result is None:
+            run.status, run.message = Status.FAILED, outcome.message
+            run.results.clear()
+            return
+        self._take_result(run, outcome.unit, outcome.result)
+
+    def _take_result(self, run: Run, unit: Unit, result: UnitResult) -> None:
+        run.results[(unit.repeat, unit.fold)] = result
+        run.seconds += result.seconds
+        cut_short = unit.seconds is not None and result.seconds > 0.9 * unit.seconds
+        self._prices.learn(find_family(run.family), self._shape, run.params, result.seconds, at_least=cut_short)
+        if run.is_complete:
+            self._complete(run)
+        elif len(run.results) == self._race_folds and self._has_raced(run) and not self._can_help(run):
+            run.status, run.message = Status.PRUNED, "its first folds showed that it cannot help the best"
+            run.results.clear()
+
+    def _complete(self, run: Run) -> None:
+        begin = time.monotonic()
+        oof = run.measure(self._data, self._objective)
+        # measure() asks for error, score and every fold's score: about three times over all rows.
+        self._metric_seconds = max(self._metric_seconds, (time.monotonic() - begin) / 3.0)
+        if run.status is Status.OK:
+            self._oof[run.id] = oof
+            self._forget_hopeless()
+        self._clock.set_aside(0.25 + self._metric_seconds * SELECTION_CALLS)
+
+    def _forget_hopeless(self) -> None:
+        """Free the learners and answers of runs that the ensemble will not look at."""
+        kept = {run.id for run in candidates_of(self._runs, KEPT)}
+        for run in self._runs:
+            if run.id in self._oof and run.id not in kept:
+                del self._oof[run.id]
+                run.results.clear()
+
+    def _can_help(self, run: Run) -> bool:
+        """Whether a mixture of the best trial and this one is better than the best, on the folds done so far."""
+        best = self._best(run.id)
+        if best is None or best.id not in self._oof:
+            return True
+        pieces = [(self._data.folds[fold][1], run.results[(0, fold)].scores) for fold in range(self._race_folds)]
+        rows = np.concatenate([rows for rows, _ in pieces])
+        answers = np.concatenate([scores for _, scores in pieces])
+        reference = self._oof[best.id][rows]
+        error = self._objective.error(reference, rows)
+        mixed = min(
+            self._objective.error((1 - share) * reference + share * answers, rows) for share in (*MIXTURES, 1.0)
+        )
+        return mixed < error - RACE_GAIN * abs(self._signal - error)
+
+    def _best(self, number: int) -> Run | None:
+        """The best complete trial that a decision about trial `number` may know of."""
+        newest = number - LAG if self._is_repeatable else number
+        known = [run for run in self._runs if run.status is Status.OK and (run.id <= newest or not self._is_repeatable)]
+        return min(known, key=lambda run: (run.error, run.id), default=None)
+
+    # -- the rest ------------------------------------------------------------------------------------------
+
+    @property
+    def _is_repeatable(self) -> bool:
+        return self._clock.deadline is None
+
+    def _open(self) -> list[Run]:
+        return [run for run in self._runs if run.status is None]
+
+    def _unfinished_before(self, number: int) -> bool:
+        return any(run.status is None for run in self._runs[: max(number, 0)])
+
+    def _tell_tuner(self, newest: int) -> None:
+        while self._told < len(self._runs) and self._told <= newest and self._runs[self._told].status is not None:
+            run = self._runs[self._told]
+            self._tuner.tell(run, self._asks[run.id])
+            self._told += 1
+
+    def _patience(self) -> float:
+        left = self._clock.left
+        return POLL_SECONDS if left is None else min(POLL_SECONDS, left + 0.01)
+
+    def _report(self) -> None:
+        open_runs = self._open()
+        done = sum(run.status is Status.OK for run in self._runs)
+        message = f"{done} models" + (f", trying {open_runs[0].family}" if open_runs else "")
+        fraction = self._clock.fraction
+        if fraction is None and self._options.max_trials:
+            fraction = sum(run.status is not None for run in self._runs) / self._options.max_trials
+        self._on_progress(Progress("train", message, fraction, self.best_score, self._clock.left))
+
+    def _constant_error(self) -> float:
+        answer = Constant.of(self._data.target, self._data.weights, self._data.classes)
+        error = self._objective.error(answer.predict(self._data.matrix[self._rows]), self._rows)
+        return error if np.isfinite(error) else 0.0
+
+
+def _is_tiny(data: TrainingData, clock: Clock) -> bool:
+    """Whether starting processes would take longer than the work, or than there is."""
+    if clock.left is not None:
+        return clock.left < HURRY_SECONDS
+    return data.matrix.size <= TINY_CELLS
+
+
+def _last_resort(data: TrainingData, objective: Objective, plan: Plan, runs: list[Run]) -> int:
+    """A model where no trial ended: the folds that did, else class shares or the mean. Returns the folds it ran.
+
+    Raises TrainingError where every configuration failed.
+    """
+    failed = [run for run in runs if run.status is Status.FAILED]
+    started = max(runs, key=lambda run: run.leading_folds(), default=None)
+    if started is not None and started.leading_folds():
+        started.folds = started.leading_folds()
+        started.results = {key: result for key, result in started.results.items() if key[1] < started.folds}
+        started.measure(data, objective)
+        return started.folds
+    if failed:
+        raise TrainingError(
+            "every configuration failed",
+            received="; ".join(sorted({f"{run.family}: {run.message}" for run in failed})[:5]),
+            next_step="leave families out with train.families, or allow more memory",
+        )
+    run = Run(len(runs), CONSTANT.name, {}, plan.folds, message="nothing better ended in time")
+    for fold in range(plan.folds):
+        run.seeds[(0, fold)] = 0
+        run.results[(0, fold)] = run_unit(data, Unit(run.id, run.family, {}, fold))
+    run.measure(data, objective)
+    runs.append(run)
+    return plan.folds

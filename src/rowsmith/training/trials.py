@@ -1,0 +1,149 @@
+"""Trials: one configuration each, on all folds. `Trial` is the line of the leaderboard, `Run` the work behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+
+from rowsmith.state import State
+from rowsmith.training.data import TrainingData, covered_rows
+from rowsmith.training.families.base import Params
+from rowsmith.training.objective import Objective
+from rowsmith.training.unit import ALL_ROWS, UnitResult
+from rowsmith.types import JsonObject, Scores2D
+
+
+class Status(StrEnum):
+    """How a trial ended."""
+
+    OK = "ok"
+    FAILED = "failed"
+    PRUNED = "pruned"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A line of the leaderboard.
+
+    `score` is the metric over all out-of-fold rows, `fold_scores` that of each fold; both NaN where unknown.
+    `seconds` adds up the units. `weight` is the share in the ensemble. `message` says why a trial failed, was
+    pruned (its first folds showed that it cannot help) or was stopped (the time was up).
+    """
+
+    id: int
+    family: str
+    params: Mapping[str, Any]
+    score: float
+    fold_scores: tuple[float, ...]
+    seconds: float
+    status: Status
+    message: str = ""
+    weight: float = 0.0
+
+    def to_dict(self) -> JsonObject:
+        return {
+            **asdict(self),
+            "params": dict(self.params),
+            "status": self.status.value,
+            "fold_scores": list(self.fold_scores),
+        }
+
+
+@dataclass
+class Run:
+    """A trial while it runs. `results` holds finished units by (repeat, fold)."""
+
+    id: int
+    family: str
+    params: Params
+    folds: int
+    threads: int = 1
+    refit: bool = False
+    results: dict[tuple[int, int], UnitResult] = field(default_factory=dict)
+    seeds: dict[tuple[int, int], int] = field(default_factory=dict)
+    status: Status | None = None
+    message: str = ""
+    error: float = np.inf
+    score: float = float("nan")
+    fold_scores: tuple[float, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def is_complete(self) -> bool:
+        """Every fold of the first pass is done, and the model of all rows where there is to be one."""
+        return all((0, fold) in self.results for fold in self.parts)
+
+    @property
+    def parts(self) -> list[int]:
+        """What is to be done, in order: the folds, then all rows where one model is to stand for the trial."""
+        return [*range(self.folds), ALL_ROWS] if self.refit else [*range(self.folds)]
+
+    @property
+    def members(self) -> list[UnitResult]:
+        """The learners that stand for the trial: the model of all rows, or else the bag of the fold models."""
+        if self.refit and (0, ALL_ROWS) in self.results:
+            return [self.results[(0, ALL_ROWS)]]
+        return [result for (_, fold), result in sorted(self.results.items()) if fold != ALL_ROWS]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the learners."""
+        return sum(size_of(result.state) for result in self.members)
+
+    def leading_folds(self) -> int:
+        """How many folds from the first on are done without a gap."""
+        done = 0
+        while (0, done) in self.results:
+            done += 1
+        return done
+
+    def oof(self, data: TrainingData) -> Scores2D:
+        """Out-of-fold answers, shape (rows, outputs): the mean over repeats; NaN for rows that no fold validates."""
+        total = np.zeros((len(data.matrix), data.outputs))
+        count = np.zeros(len(data.matrix))
+        for (repeat, fold), result in sorted(self.results.items()):
+            if fold == ALL_ROWS:
+                continue
+            rows = data.fold(repeat, fold)[1]
+            total[rows] += result.scores
+            count[rows] += 1
+        with np.errstate(invalid="ignore"):
+            return np.asarray(total / count[:, None])
+
+    def complete_repeats(self) -> list[int]:
+        """Repeats of which every fold is done; only these count in the end."""
+        repeats = {repeat for repeat, _ in self.results}
+        return [r for r in sorted(repeats) if all((r, fold) in self.results for fold in range(self.folds))]
+
+    def drop_incomplete_repeats(self) -> None:
+        whole = set(self.complete_repeats())
+        self.results = {key: result for key, result in self.results.items() if key[0] in whole}
+
+    def measure(self, data: TrainingData, objective: Objective) -> Scores2D:
+        """Fill in error, scores and status of a complete run; returns its out-of-fold answers."""
+        oof = self.oof(data)
+        rows = covered_rows(data, self.folds)
+        self.error = objective.error(oof[rows], rows)
+        self.score = objective.score(oof[rows], rows)
+        parts = [data.folds[fold][1] for fold in range(self.folds)]
+        self.fold_scores = tuple(objective.score(oof[part], part) for part in parts)
+        self.status = Status.OK if np.isfinite(self.error) else Status.FAILED
+        self.message = "" if self.status is Status.OK else "the metric is not defined for its answers"
+        return oof
+
+    def trial(self, weight: float = 0.0) -> Trial:
+        status = self.status or Status.STOPPED
+        return Trial(
+            self.id, self.family, self.params, self.score, self.fold_scores, self.seconds, status, self.message, weight
+        )
+
+
+def size_of(state: State) -> int:
+    """Bytes of the arrays and blobs of a State tree."""
+    own = sum(array.nbytes for array in state.arrays.values()) + sum(map(len, state.blobs.values()))
+    return own + sum(size_of(child) for child in state.children.values())

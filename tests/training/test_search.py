@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rowsmith.recipe import TrainSection
+from rowsmith.training import Journal, TrainingData, replay, run_search
+from rowsmith.training.executor import InProcessExecutor
+from rowsmith.training.finish import TrainingResult
+from rowsmith.training.unit import digest_of_state
+from rowsmith.types import Task
+from tests.training.tables import ACCURACY, make_table, metric_of
+
+TASKS = list(Task)
+
+
+def fingerprint(result: TrainingResult) -> list[object]:
+    members = [(member.weight, member.trial, digest_of_state(member.learner.to_state())) for member in result.members]
+    calibrator = result.calibrator.to_state() if result.calibrator else None
+    return [members, calibrator, result.threshold, result.interval_width, result.score, result.oof.tobytes()]
+
+
+def search(data: TrainingData, trials: int = 4, **options: object) -> TrainingResult:
+    section = TrainSection(max_trials=trials, cores=1)
+    return run_search(data, metric_of(data.task), section, executor=InProcessExecutor(), **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_an_ensemble_comes_out_that_beats_the_constant(task: Task) -> None:
+    data = make_table(task)
+    result = search(data)
+    metric = metric_of(task)
+    shares = np.bincount(data.target) / len(data.target) if task.is_classification else None
+    constant = (
+        np.tile(shares, (len(data.target), 1)) if shares is not None else np.full(len(data.target), data.target.mean())
+    )
+    assert metric.is_better(result.score, than=0.9 * metric.function(data.target, constant, None))
+    assert sum(member.weight for member in result.members) == pytest.approx(1)
+    assert result.oof.shape == (len(data.target), data.outputs)
+    assert np.isfinite(result.oof).all()
+    assert (result.interval_width is None) == task.is_classification
+    if task.is_classification:
+        np.testing.assert_allclose(result.oof.sum(axis=1), 1)
+    assert sum(trial.weight for trial in result.leaderboard) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_same_work_gives_the_same_bytes_wherever_it_runs(task: Task) -> None:
+    data = make_table(task)
+    first = search(data, trials=8)
+    with ThreadPoolExecutor(3) as executor:
+        section = TrainSection(max_trials=8, cores=3)
+        second = run_search(data, metric_of(task), section, executor=executor)
+    assert fingerprint(first) == fingerprint(second)
+
+
+def test_another_seed_gives_another_model() -> None:
+    data = make_table(Task.BINARY)
+    other = run_search(data, metric_of(data.task), TrainSection(max_trials=4, seed=1), executor=InProcessExecutor())
+    assert fingerprint(search(data)) != fingerprint(other)
+
+
+def test_a_run_under_the_clock_is_replayed_to_the_byte() -> None:
+    data = make_table(Task.BINARY, rows=600)
+    options = TrainSection(cores=1)
+    metric = metric_of(data.task)
+    result = run_search(data, metric, options, deadline=time.monotonic() + 3, executor=InProcessExecutor())
+    journal = Journal.from_text(result.journal.to_text())
+    assert journal == result.journal
+    assert fingerprint(replay(data, journal, metric, options, executor=InProcessExecutor())) == fingerprint(result)
+
+
+@pytest.mark.slow
+def test_processes_give_what_one_process_gives_and_leave_nothing(tmp_path: Path) -> None:
+    data = make_table(Task.REGRESSION)
+    options = TrainSection(max_trials=3, cores=2)
+    from rowsmith.training import search as module
+
+    cells, module.TINY_CELLS = module.TINY_CELLS, 0
+    try:
+        result = run_search(data, metric_of(data.task), options, work_dir=tmp_path)
+    finally:
+        module.TINY_CELLS = cells
+    assert fingerprint(result) == fingerprint(search(data, trials=3))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_metric_of_labels_gets_its_threshold() -> None:
+    data = make_table(Task.BINARY)
+    result = run_search(data, ACCURACY, TrainSection(max_trials=2), executor=InProcessExecutor())
+    labels = (result.oof[:, 1] >= result.threshold).astype(np.int64)
+    assert result.score == pytest.approx(ACCURACY.function(data.target, labels, None))
