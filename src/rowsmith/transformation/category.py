@@ -41,12 +41,11 @@ class CategoryColumn:
     levels: tuple[str, ...]
     shares: tuple[float, ...] | None = None
     embedding: TextEmbedding | None = None
-    _numbers_of_level: dict[str, list[float]] = field(default_factory=dict, init=False, repr=False)
+    _codes: dict[str, int] = field(init=False, repr=False)
+    _answered: dict[str | None, list[float]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        shares = self.shares or ()
-        for i, level in enumerate(self.levels):
-            self._numbers_of_level[level] = [i + 1.0, shares[i]] if shares else [i + 1.0]
+        object.__setattr__(self, "_codes", {level: i + 1 for i, level in enumerate(self.levels)})
 
     @classmethod
     def fit(cls, name: str, series: pl.Series) -> CategoryColumn | None:
@@ -72,23 +71,22 @@ class CategoryColumn:
         fill_by_different_values(series, out, self._numbers)
 
     def append(self, value: Any, out: list[float]) -> None:
-        if value is None:
-            out.extend([NAN] * len(self.features))
-            return
-        out.extend(self._numbers_of_level.get(value) or self._numbers_of_other())
-        if self.embedding:
-            out.extend(self.embedding.embed([normalised(value)])[0].tolist())
-
-    def _numbers_of_other(self) -> list[float]:
-        return [0.0, 0.0] if self.shares else [0.0]
+        numbers = self._answered.get(value)
+        if numbers is None:
+            numbers = [NAN] * len(self.features) if value is None else self._numbers([value])[0].tolist()
+            if value is None or value in self._codes:  # remembers no more than there are levels
+                self._answered[value] = numbers
+        out.extend(numbers)
 
     def _numbers(self, texts: Sequence[str]) -> Array:
         """Shape (texts, features), float64."""
-        other = self._numbers_of_other()
-        numbers = np.array([self._numbers_of_level.get(text, other) for text in texts], dtype=np.float64)
+        codes = np.array([self._codes.get(text, 0) for text in texts], dtype=np.int64)
+        numbers = [codes[:, None].astype(np.float64)]
+        if self.shares:
+            numbers.append(np.array((0.0, *self.shares))[codes][:, None])
         if self.embedding:
-            numbers = np.hstack([numbers, self.embedding.embed([normalised(text) for text in texts])])
-        return numbers
+            numbers.append(self.embedding.embed([normalised(text) for text in texts]))
+        return np.hstack(numbers)
 
     def to_state(self) -> State:
         data = {"name": self.name, "levels": list(self.levels), "shares": list(self.shares) if self.shares else None}
