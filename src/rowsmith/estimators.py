@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from rowsmith.model import TrainedModel
 from rowsmith.recipe import Recipe
@@ -108,7 +108,9 @@ class _AutoEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships
             import narwhals as nw
 
             frame = nw.from_native(X, eager_only=True).to_polars()
-            return frame.rename(dict(zip(frame.columns, self._columns, strict=True)))
+            names = dict(zip(frame.columns, self._columns, strict=True))
+            renamed: pl.DataFrame = frame.rename(names)
+            return renamed
         return pl.DataFrame(np.asarray(X, dtype=np.float64), schema=self._columns)
 
     def _checked(self, X: Any, y: Any = None, *, reset: bool) -> Any:
@@ -135,7 +137,7 @@ class AutoClassifier(ClassifierMixin, _AutoEstimator):  # type: ignore[misc]
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """X: array or dataframe (rows, features); y: labels (rows,). Raises ValueError, TrainingError."""
         X = self._checked(X, y, reset=True)
-        y = _column(self, y)
+        y = column_or_1d(y, warn=True)
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
@@ -171,7 +173,9 @@ class AutoRegressor(RegressorMixin, _AutoEstimator):  # type: ignore[misc]
         """X: array or dataframe (rows, features); y: numbers (rows,). Raises ValueError, TrainingError."""
         X = self._checked(X, y, reset=True)
         self._learn_columns(X)
-        self.model_ = self._fit(X, np.asarray(_column(self, y), dtype=np.float64), Task.REGRESSION, sample_weight)
+        self.model_ = self._fit(
+            X, np.asarray(column_or_1d(y, warn=True), dtype=np.float64), Task.REGRESSION, sample_weight
+        )
         return self
 
     def predict(self, X: Any) -> Array:

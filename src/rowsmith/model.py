@@ -152,9 +152,8 @@ class TrainedModel:
 
     def choose(self, scores: Scores2D) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Class codes, shape (rows,): the threshold decides for two classes, the largest probability for more."""
-        if self.task is Task.BINARY:
-            return (scores[:, 1] >= self.threshold).astype(np.int64)
-        return scores.argmax(axis=1).astype(np.int64)
+        chosen = scores[:, 1] >= self.threshold if self.task is Task.BINARY else scores.argmax(axis=1)
+        return np.asarray(chosen, dtype=np.int64)
 
     # -- one row -------------------------------------------------------------------------------------------
 
@@ -225,7 +224,7 @@ class TrainedModel:
 
 
 def _to_polars(rows: Any) -> tuple[pl.DataFrame, Any]:
-    """The rows as polars, and the dataframe module of the caller (None: polars answers)."""
+    """The rows as polars, and the caller's own dataframe (None: polars answers)."""
     if isinstance(rows, pl.DataFrame):
         return rows, None
     if isinstance(rows, pl.LazyFrame):
@@ -235,10 +234,16 @@ def _to_polars(rows: Any) -> tuple[pl.DataFrame, Any]:
     if isinstance(rows, Sequence):
         return pl.DataFrame(rows, infer_schema_length=None, strict=False), None
     frame = nw.from_native(rows, eager_only=True)
-    return frame.to_polars(), nw.get_native_namespace(frame)
+    return frame.to_polars(), frame
 
 
-def _to_native(table: pl.DataFrame, namespace: Any) -> Any:
-    if namespace is None:
+def _to_native(table: pl.DataFrame, caller: Any) -> Any:
+    """The answer in the library of the caller's dataframe, with its index where it has one."""
+    if caller is None:
         return table
-    return nw.from_dict(table.to_dict(as_series=False), backend=namespace).to_native()
+    answer = nw.from_dict(table.to_dict(as_series=False), backend=nw.get_native_namespace(caller))
+    native = answer.to_native()
+    index = nw.maybe_get_index(caller)
+    if index is not None:
+        native.index = index
+    return native

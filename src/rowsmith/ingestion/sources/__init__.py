@@ -16,7 +16,7 @@ from rowsmith.ingestion.sources.plain import final_type
 from rowsmith.ingestion.sources.protocol import Reading, Source, Table
 from rowsmith.recipe import DataSection
 
-__all__ = ["SOURCES", "Reading", "Source", "Table", "read_batches"]
+__all__ = ["SOURCES", "Reading", "Source", "Table", "read_batches", "read_frame"]
 
 SOURCES: tuple[Source, ...] = (DataFrames(), Files())
 
@@ -40,6 +40,11 @@ def read_batches(source: object, options: DataSection | None = None) -> Reading:
         received=f"a {type(source).__module__}.{type(source).__qualname__}",
         allowed="a path, a folder, a glob, - for standard input, an open binary file, or a dataframe",
     )
+
+
+def read_frame(source: object, options: DataSection | None = None) -> pl.DataFrame:
+    """All rows of a source in memory (see `read_batches`). Raises SourceError, RecipeError."""
+    return pl.concat(read_batches(source, options).batches)
 
 
 def _batches(table: Table) -> Iterator[pl.DataFrame]:
