@@ -14,6 +14,7 @@ COVERAGE_SLACK = 0.02
 DOMINATED = 0.8
 TOO_GOOD = 0.995
 MAX_SLICES = 3
+MAX_NAME = 60
 MODEL = "model"
 DUMMY = "dummy"
 BOUNDED = frozenset({"roc_auc", "average_precision", "accuracy", "balanced_accuracy", "f1", "mcc", "r2"})
@@ -33,6 +34,11 @@ def figure(value: float | None) -> str:
 def percent(share: float) -> str:
     """A share in per cent, with a decimal only where whole ones would hide it."""
     return f"{share:.1%}" if 0 < share < 0.02 or 0.98 < share < 1 else f"{share:.0%}"
+
+
+def quoted(name: str) -> str:
+    """A column or a label inside a sentence; a long one is cut."""
+    return f"“{name}”" if len(name) <= MAX_NAME else f"“{name[: MAX_NAME - 1]}…”"
 
 
 def summarise(evaluation: Mapping[str, Any]) -> JsonObject:
@@ -80,7 +86,7 @@ def _roc_auc(value: float, evaluation: Mapping[str, Any]) -> str:
     if evaluation["task"] != Task.BINARY:
         return f"Shown a row of a class and one of another, the model tells which is which {times}, on average."
     event, other = evaluation["labels"][1], evaluation["labels"][0]
-    return f"Shown a row of “{event}” and a row of “{other}”, the model ranks the first higher {times}."
+    return f"Shown a row of {quoted(event)} and a row of {quoted(other)}, the model ranks the first higher {times}."
 
 
 def _accuracy(value: float, evaluation: Mapping[str, Any]) -> str:
@@ -91,11 +97,11 @@ def _accuracy(value: float, evaluation: Mapping[str, Any]) -> str:
     totals = [sum(row) for row in matrix["counts"]]
     most = max(range(len(totals)), key=lambda place: totals[place])
     share = percent(totals[most] / max(sum(totals), 1))
-    return f"{sentence}; always answering “{matrix['labels'][most]}” would be right for {share}."
+    return f"{sentence}; always answering {quoted(matrix['labels'][most])} would be right for {share}."
 
 
 def _unit(value: float, evaluation: Mapping[str, Any]) -> str:
-    return f"{figure(value)} (in the unit of “{evaluation['target']}”)"
+    return f"{figure(value)} (in the unit of {quoted(evaluation['target'])})"
 
 
 MEANINGS: Mapping[str, Callable[[float, Mapping[str, Any]], str]] = {
@@ -109,7 +115,7 @@ MEANINGS: Mapping[str, Callable[[float, Mapping[str, Any]], str]] = {
     "rmse": lambda value, e: f"Answers are off by {_unit(value, e)}, large misses counting more.",
     "mae": lambda value, e: f"Answers are off by {_unit(value, e)} on average.",
     "median_ae": lambda value, e: f"Half of the answers are closer to the truth than {_unit(value, e)}.",
-    "r2": lambda value, e: f"It explains {percent(max(value, 0.0))} of the variation of “{e['target']}”.",
+    "r2": lambda value, e: f"It explains {percent(max(value, 0.0))} of the variation of {quoted(e['target'])}.",
     "mape": lambda value, _: f"Answers are off by {percent(value)} of the true value on average.",
 }
 
@@ -163,7 +169,8 @@ def _too_good(evaluation: Mapping[str, Any]) -> list[str]:
     if value is not None and evaluation["metric"] in BOUNDED and value >= TOO_GOOD:
         return ["The score is almost perfect. Make sure that no column is known only after the fact."]
     if len(drops) > 1 and drops[0]["drop"] > DOMINATED * total:
-        return [f"The model leans on “{drops[0]['column']}” for most of its quality. Is it known when predicting?"]
+        column = quoted(drops[0]["column"])
+        return [f"The model leans on {column} for most of its quality. Is it known when predicting?"]
     return []
 
 
@@ -185,7 +192,7 @@ def _weak_slices(evaluation: Mapping[str, Any]) -> list[str]:
     overall = _value(evaluation, evaluation["metric"]) or 0.0
     flagged.sort(key=lambda item: -abs(item["score"] - overall))
     named = [
-        f"“{item['column']}” = {item['label']} ({figure(item['score'])}, {item['rows']:,} rows)"
+        f"{quoted(item['column'])} = {quoted(item['label'])} ({figure(item['score'])}, {item['rows']:,} rows)"
         for item in flagged[:MAX_SLICES]
     ]
     more = f" and {len(flagged) - MAX_SLICES} more" if len(flagged) > MAX_SLICES else ""
@@ -214,9 +221,9 @@ def _groups(evaluation: Mapping[str, Any]) -> list[str]:
         for gap in item["gaps"]
         if gap["name"] == "demographic_parity" and gap["difference"] > WIDE_PARITY_GAP
     ]
-    event = evaluation["labels"][1] if gaps else ""
+    event = quoted(evaluation["labels"][1]) if gaps else ""
     return [
-        f"Groups of “{column}” are treated differently: “{event}” is answered {100 * gap['difference']:.0f} percentage "
-        f"points more often for {gap['highest']} than for {gap['lowest']}."
+        f"Groups of {quoted(column)} are treated differently: {event} is answered {100 * gap['difference']:.0f} "
+        f"percentage points more often for {quoted(gap['highest'])} than for {quoted(gap['lowest'])}."
         for gap, column in sorted(gaps, key=lambda pair: -pair[0]["difference"])
     ]

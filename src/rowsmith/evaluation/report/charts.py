@@ -67,7 +67,7 @@ def calibration(evaluation: Mapping[str, Any]) -> Chart | None:
     plot.line([item["promised"] for item in bins], [item["observed"] for item in bins], "s1 thin")
     plot.dots([item["promised"] for item in bins], [item["observed"] for item in bins], "s1", 4)
     caption = (
-        f"On the dashed line, a promise of 70 % comes true 70 times out of 100. The mean gap is "
+        f"On the dashed line, a promise of 70% comes true 70 times out of 100. The mean gap is "
         f"{100 * found['error']:.1f} percentage points (expected calibration error)."
     )
     return Chart("Calibration", plot.svg(), caption)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rowsmith.evaluation.report import charts
-from rowsmith.evaluation.report.svg import Axis, bar, percent_text, strip, tick_text
+from rowsmith.evaluation.report.svg import Axis, bar, percent_text, shorten, strip, tick_text
 from rowsmith.evaluation.segments import show_number
 from rowsmith.evaluation.summary import figure, percent, summarise
 from rowsmith.recipe import Recipe
@@ -18,6 +18,8 @@ NOTHING = "\N{EN DASH}"
 TRIALS = 100
 HEATS = 10
 SLICES_SHOWN = 12
+IMPORTANT = 15
+MAX_LEVELS = 100
 SYSTEMS = {"model": "This model", "dummy": "Same answer for every row"}
 TASKS = {"binary": "Two classes", "multiclass": "Several classes", "regression": "A number"}
 GATES = {
@@ -58,6 +60,7 @@ def content_of(document: Mapping[str, Any]) -> JsonObject:
         "champion": document.get("champion") or {},
         "tested": tested,
         "rows": evaluation["rows"],
+        "confidence": percent(evaluation["confidence"]),
         "cards": _cards(evaluation) if tested else [],
         "metric_title": _metric(evaluation)["title"],
         "systems": _systems(evaluation) if tested else [],
@@ -69,6 +72,7 @@ def content_of(document: Mapping[str, Any]) -> JsonObject:
         "dependence": [_dependence(evaluation, item) for item in evaluation["partial_dependence"]],
         "slices": _slices(evaluation) if tested else {},
         "fairness": [_fairness(evaluation, item) for item in evaluation["fairness"]],
+        "meanings": _meanings(evaluation),
         "findings": _findings(document.get("findings") or []),
         "columns": _columns(document.get("schema") or {}),
         "leaderboard": _leaderboard(document.get("leaderboard") or []),
@@ -121,7 +125,9 @@ def _gates(gates: Mapping[str, Any] | None) -> JsonObject:
 
 
 def _interval(item: Mapping[str, Any]) -> str:
-    return "" if item.get("low") is None else f"{figure(item['low'])} to {figure(item['high'])}"
+    if item.get("low") is None or item["low"] == item["high"]:
+        return ""
+    return f"{figure(item['low'])} to {figure(item['high'])}"
 
 
 def _cards(evaluation: Mapping[str, Any]) -> list[JsonObject]:
@@ -210,7 +216,7 @@ def _confusion(evaluation: Mapping[str, Any]) -> JsonObject:
     return {
         "labels": found["labels"],
         "rows": rows,
-        "compact": len(found["labels"]) > 8,
+        "compact": len(found["labels"]) > 6,
         "threshold": figure(evaluation["threshold"]) if binary else "",
         "event": evaluation["labels"][1] if binary else "",
     }
@@ -243,21 +249,20 @@ def _coverage(evaluation: Mapping[str, Any]) -> str:
 def _importance(evaluation: Mapping[str, Any]) -> JsonObject:
     items = [item for item in evaluation["importance"] if item["drop"] is not None]
     highest = max((item["drop"] for item in items), default=0.0)
-    if highest <= 0:
-        highest = 1.0
+    text = (lambda value: f"{value:.4f}") if 0.005 < highest < 10 else figure
+    scale = 0.9 / highest if highest > 0 else 0.0
     rows = [
         {
             "column": item["column"],
-            "drop": figure(item["drop"]),
-            "spread": "" if item["standard_deviation"] is None else f"± {figure(item['standard_deviation'])}",
-            "bar": bar(0.9 * item["drop"] / highest, 0.9 * (item["standard_deviation"] or 0.0) / highest, "s1"),
+            "drop": text(item["drop"]),
+            "spread": "" if item["standard_deviation"] is None else f"± {text(item['standard_deviation'])}",
+            "bar": bar(scale * item["drop"], scale * (item["standard_deviation"] or 0.0), "s1"),
         }
         for item in items
     ]
-    shown = rows[:15]
     return {
-        "rows": shown,
-        "more": rows[15:],
+        "rows": rows[:IMPORTANT],
+        "more": rows[IMPORTANT:],
         "sample": items[0]["rows"] if items else 0,
         "repeats": items[0]["repeats"] if items else 0,
     }
@@ -282,7 +287,9 @@ def _dependence(evaluation: Mapping[str, Any], item: Mapping[str, Any]) -> JsonO
         }
         for point, row in zip(item["points"], answers, strict=True)
     ]
-    return {"column": item["column"], "chart": None, "rows": rows, "labels": evaluation["labels"] if several else []}
+    answer = f"P({shorten(evaluation['labels'][1])})" if len(evaluation["labels"]) == 2 else "Mean answer"
+    labels = evaluation["labels"] if several else []
+    return {"column": item["column"], "chart": None, "rows": rows, "labels": labels, "answer": answer}
 
 
 def _slices(evaluation: Mapping[str, Any]) -> JsonObject:
@@ -344,8 +351,8 @@ def _fairness(evaluation: Mapping[str, Any], item: Mapping[str, Any]) -> JsonObj
             "name": GAPS.get(gap["name"], gap["name"]),
             "difference": figure(gap["difference"]),
             "ratio": "" if gap["ratio"] is None else figure(gap["ratio"]),
-            "between": f"{gap['highest']} and {gap['lowest']}",
-            "meaning": gap["meaning"],
+            "highest": gap["highest"],
+            "lowest": gap["lowest"],
         }
         for gap in item["gaps"]
     ]
@@ -358,6 +365,12 @@ def _fairness(evaluation: Mapping[str, Any], item: Mapping[str, Any]) -> JsonObj
         "min_rows": item["min_rows"],
         "any_small": any(group["small"] for group in item["groups"]),
     }
+
+
+def _meanings(evaluation: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What each gap that occurs says."""
+    found = {gap["name"]: gap["meaning"] for item in evaluation["fairness"] for gap in item["gaps"]}
+    return [(GAPS.get(name, name), meaning) for name, meaning in found.items()]
 
 
 def _group_figure(item: Mapping[str, Any], share: bool) -> JsonObject:
@@ -393,8 +406,9 @@ def _values(column: Mapping[str, Any]) -> str:
         return f"{show_number(column['minimum'], kind)} to {show_number(column['maximum'], kind)}"
     if column.get("categories"):
         count = column.get("level_count", len(column["categories"]))
-        first = ", ".join(column["categories"][:4])
-        return f"{count:,} levels: {first}{', …' if count > 4 else ''}"
+        # Levels that are almost one per row may be names of people: those are counted and not shown.
+        first = ", ".join(column["categories"][:4]) if count <= MAX_LEVELS else ""
+        return f"{count:,} levels{': ' if first else ''}{first}{', …' if first and count > 4 else ''}"
     return ""
 
 

@@ -69,7 +69,7 @@ class Plot:
     width: int = 440
     height: int = 290
     marks: list[str] = field(default_factory=list)
-    LEFT, RIGHT, TOP, BOTTOM = 54, 12, 10, 46
+    LEFT, RIGHT, TOP, BOTTOM = 62, 12, 10, 46
 
     def at(self, x: float, y: float) -> tuple[float, float]:
         """Place of a value, kept within the frame."""
@@ -143,7 +143,7 @@ class Plot:
         return (
             f'<text class="title" x="{(self.LEFT + self.width - self.RIGHT) / 2}" y="{self.height - 8}" '
             f'text-anchor="middle">{escape(shorten(self.x.title, 48))}</text>'
-            f'<text class="title" transform="translate(13 {middle}) rotate(-90)" '
+            f'<text class="title" transform="translate(12 {middle}) rotate(-90)" '
             f'text-anchor="middle">{escape(shorten(self.y.title, 36))}</text>'
         )
 
@@ -176,8 +176,9 @@ def strip(
 def bar(share: float, spread: float = 0.0, style: str = "") -> Markup:
     """A horizontal bar, `share` of the cell long (below 0: none), with a whisker of `spread` to either side."""
     end = 200 * min(max(share, 0.0), 1.0)
-    parts = [f'<rect class="bar {style}" x="0" y="3" width="{max(end, 0.8):.1f}" height="10" rx="2"/>']
+    parts = [f'<rect class="bar {style}" x="0" y="3" width="{max(end, 0.8):.1f}" height="10"/>']
     if spread > 0:
         low, high = max(end - 200 * spread, 0.0), min(end + 200 * spread, 200.0)
         parts.append(f'<line class="whisker" x1="{low:.1f}" x2="{high:.1f}" y1="8" y2="8"/>')
-    return Markup(f'<svg class="hbar" viewBox="0 0 200 16" aria-hidden="true">{"".join(parts)}</svg>')
+    frame = 'viewBox="0 0 200 16" preserveAspectRatio="none"'
+    return Markup(f'<svg class="hbar" {frame} aria-hidden="true">{"".join(parts)}</svg>')
