@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import false_discovery_control
 
-from rowsmith.monitoring.drift import Drift, benjamini_hochberg
+from rowsmith.monitoring.correction import benjamini_hochberg
+from rowsmith.monitoring.drift import Drift
 from rowsmith.monitoring.observations import from_table
 from rowsmith.monitoring.reference import Reference
 from rowsmith.monitoring.report import monitor

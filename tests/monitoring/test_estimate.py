@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rowsmith.evaluation.metrics import get_metric
-from rowsmith.monitoring.estimate import Plausible, Residuals, estimate, expected_score, fit_residuals
+from rowsmith.monitoring.estimate import Outlook, Plausible, Residuals, fit_residuals
 from rowsmith.monitoring.resampling import score
 from rowsmith.types import Array, Task
 
@@ -27,7 +27,7 @@ def test_of_calibrated_probabilities_the_estimate_is_the_score(name: str) -> Non
     metric, rng = get_metric(name, Task.BINARY), np.random.default_rng(0)
     probabilities, truth = calibrated(2, rng)
     predicted = metric.predicted(probabilities)
-    found = estimate(metric, predicted, Plausible.of_classes(probabilities), rng)
+    found = Outlook(Plausible.of_classes(probabilities), rng).estimate(metric, predicted)
     assert found is not None and found.interval is not None
     real = score(metric, truth, predicted)
     assert found.value == pytest.approx(real, abs=0.03)
@@ -39,7 +39,7 @@ def test_of_several_classes(name: str) -> None:
     metric, rng = get_metric(name, Task.MULTICLASS), np.random.default_rng(1)
     probabilities, truth = calibrated(4, rng)
     predicted = metric.predicted(probabilities)
-    value = expected_score(metric, predicted, Plausible.of_classes(probabilities), rng)
+    value = Outlook(Plausible.of_classes(probabilities), rng).expected(metric, predicted)
     assert value == pytest.approx(score(metric, truth, predicted), abs=0.03)
 
 
@@ -49,7 +49,7 @@ def test_the_interval_covers_what_labels_show() -> None:
     for _ in range(100):
         probabilities, truth = calibrated(2, rng, rows=300)
         predicted = metric.predicted(probabilities)
-        found = estimate(metric, predicted, Plausible.of_classes(probabilities), rng)
+        found = Outlook(Plausible.of_classes(probabilities), rng).estimate(metric, predicted)
         assert found is not None and found.interval is not None
         covered += found.interval.low <= score(metric, truth, predicted) <= found.interval.high
     assert 85 <= covered <= 100
@@ -59,7 +59,7 @@ def test_harder_rows_are_seen_and_other_answers_are_not() -> None:
     metric, rng = get_metric("accuracy", Task.BINARY), np.random.default_rng(3)
     easy = np.column_stack([np.full(ROWS, 0.05), np.full(ROWS, 0.95)])
     hard = np.column_stack([np.full(ROWS, 0.4), np.full(ROWS, 0.6)])
-    values = [expected_score(metric, metric.predicted(p), Plausible.of_classes(p), rng) for p in (easy, hard)]
+    values = [Outlook(Plausible.of_classes(p), rng).expected(metric, metric.predicted(p)) for p in (easy, hard)]
     assert values == pytest.approx([0.95, 0.6])
     flipped = np.zeros(ROWS, dtype=np.int64)  # the event no longer happens: a score of 0, and no way to know
     assert score(metric, flipped, metric.predicted(easy)) == 0.0
@@ -78,7 +78,7 @@ def test_errors_of_numbers_follow_the_size_of_the_prediction(name: str) -> None:
     assert residuals is not None
     predicted, truth = numbers(rng, ROWS)
     for kept in (predicted < 3, predicted > 7, predicted > -1):
-        found = estimate(metric, predicted[kept], Plausible.of_numbers(predicted[kept], residuals), rng)
+        found = Outlook(Plausible.of_numbers(predicted[kept], residuals), rng).estimate(metric, predicted[kept])
         assert found is not None
         assert found.value == pytest.approx(score(metric, truth[kept], predicted[kept]), rel=0.12, abs=0.05)
 
@@ -113,15 +113,15 @@ def test_truths_stay_in_the_range_that_was_seen() -> None:
 def test_a_score_that_is_not_defined_is_not_estimated() -> None:
     metric, rng = get_metric("roc_auc"), np.random.default_rng(7)
     sure = np.column_stack([np.ones(10), np.zeros(10)])
-    assert estimate(metric, sure, Plausible.of_classes(sure), rng) is None
-    assert estimate(metric, sure[:0], Plausible.of_classes(sure[:0]), rng) is None
+    assert Outlook(Plausible.of_classes(sure), rng).estimate(metric, sure) is None
+    assert Outlook(Plausible.of_classes(sure[:0]), rng).estimate(metric, sure[:0]) is None
 
 
 def test_of_very_many_rows_a_sample_is_looked_at_and_the_interval_is_theirs() -> None:
     metric, rng = get_metric("accuracy", Task.BINARY), np.random.default_rng(8)
     probabilities, _ = calibrated(2, rng, rows=300_000)
     predicted = metric.predicted(probabilities)
-    found = estimate(metric, predicted, Plausible.of_classes(probabilities), rng)
+    found = Outlook(Plausible.of_classes(probabilities), rng).estimate(metric, predicted)
     assert found is not None
     spread = np.sqrt((probabilities.max(axis=1) * probabilities.min(axis=1)).mean() / 300_000)
     assert found.deviation == pytest.approx(spread, rel=0.4)

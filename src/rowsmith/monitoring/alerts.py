@@ -226,11 +226,10 @@ def deliver(
 
 def _is_news(alert: Alert, state: JsonObject, now: datetime, repeat_after: timedelta) -> bool:
     if alert.verdict.level is Level.OK:
-        return state.get("level", Level.OK.value) != Level.OK.value
+        return bool(state.get("level", Level.OK.value) != Level.OK.value)
     if state.get("fingerprint") != alert.fingerprint:
         return True
-    told: str = state["told"]
-    return now - datetime.fromisoformat(told) >= repeat_after
+    return now >= datetime.fromisoformat(state["told"]) + repeat_after
 
 
 def _undelivered(where: str, why: str) -> RowsmithError:

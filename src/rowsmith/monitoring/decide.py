@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
+from rowsmith.monitoring.live_scores import WindowScore
 from rowsmith.monitoring.window_report import WindowReport
 from rowsmith.types import JsonObject
 
@@ -107,20 +108,21 @@ def _errors(window: WindowReport) -> list[Reason]:
 
 
 def _scores(window: WindowReport) -> list[Reason]:
-    reasons: list[Reason] = []
     measured = {score.metric for score in window.scores if not score.estimated}
-    for score in window.scores:
-        if not score.worse:
-            continue
-        change = f"{score.metric} {score.value:.4g}, was {score.reference:.4g} at training"
-        if not score.estimated:
-            reasons.append(
-                Reason("score_worse", Level.ACT, f"worse than chance explains: {change}", "retrain on newer rows")
-            )
-        elif score.metric not in measured:
-            advice = "label rows of this window to see whether it is true, then retrain"
-            reasons.append(Reason("estimate_worse", Level.ACT, f"expected to be worse: {change}", advice))
+    worse = [score for score in window.scores if score.worse]
+    live = _changes([score for score in worse if not score.estimated])
+    guessed = _changes([score for score in worse if score.estimated and score.metric not in measured])
+    reasons: list[Reason] = []
+    if live:
+        reasons.append(Reason("score_worse", Level.ACT, f"worse than chance explains: {live}", "retrain on newer rows"))
+    if guessed:
+        advice = "label rows of this window to see whether it is true, then retrain"
+        reasons.append(Reason("estimate_worse", Level.ACT, f"expected to be worse: {guessed}", advice))
     return reasons
+
+
+def _changes(scores: Sequence[WindowScore]) -> str:
+    return "; ".join(f"{score.metric} {score.value:.4g}, was {score.reference:.4g} at training" for score in scores)
 
 
 def _sources(window: WindowReport) -> list[Reason]:

@@ -13,20 +13,21 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from rowsmith.monitoring.correction import benjamini_hochberg
 from rowsmith.monitoring.drift_tests import DRIFT_TESTS
 from rowsmith.monitoring.drift_tests.bins import common_bins
 from rowsmith.monitoring.drift_tests.population_stability import POPULATION_STABILITY
 from rowsmith.monitoring.reference import Watched
 from rowsmith.monitoring.sketch import Sketch
 from rowsmith.monitoring.wording import bin_label, bounds, heading, movement, too_few
-from rowsmith.types import ColumnKind, JsonObject, Vector
+from rowsmith.types import ColumnKind, JsonObject
 
 ALPHA = 0.01
 Part: TypeAlias = Literal["feature", "prediction", "label"]
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class Measured:
     """What one drift test said. `adjusted` is the p-value corrected for the other columns of the window."""
 
     test: str
@@ -84,7 +85,7 @@ class Drift:
     unseen: float
     invalid: float
     natural: bool
-    tests: tuple[Tested, ...]
+    tests: tuple[Measured, ...]
     bars: tuple[Bar, ...]
 
     def to_dict(self) -> JsonObject:
@@ -97,7 +98,7 @@ class Drift:
             **{
                 **data,
                 "kind": ColumnKind(data["kind"]),
-                "tests": tuple(Tested(**item) for item in data["tests"]),
+                "tests": tuple(Measured(**item) for item in data["tests"]),
                 "bars": tuple(Bar(**item) for item in data["bars"]),
             }
         )
@@ -124,38 +125,25 @@ def judge_window(seen: Sequence[Seen], *, threshold: float, min_rows: int) -> tu
     )
 
 
-def benjamini_hochberg(p_values: Vector) -> Vector:
-    """p-values corrected so that a threshold on them bounds the share of false discoveries, in the same order.
-
-    Benjamini and Hochberg 1995, doi:10.1111/j.2517-6161.1995.tb02031.x.
-    """
-    count = len(p_values)
-    order = np.argsort(p_values)[::-1]
-    scaled = p_values[order] * count / np.arange(count, 0, -1)
-    corrected = np.empty(count)
-    corrected[order] = np.minimum(np.minimum.accumulate(scaled), 1.0)
-    return corrected
-
-
-def _measure(item: Seen, threshold: float) -> tuple[Tested, ...]:
+def _measure(item: Seen, threshold: float) -> tuple[Measured, ...]:
     reference, window = item.watched.sketch, item.sketch
     there = reference.present > 0 and window.present > 0
-    tests: list[Tested] = []
+    tests: list[Measured] = []
     for test in DRIFT_TESTS:
         if item.watched.kind not in test.kinds or (test.needs_values and not there):
             continue
         outcome = test.function(reference, window)
         if outcome is not None:
             limit = threshold if test is POPULATION_STABILITY else test.threshold
-            tests.append(Tested(test.name, outcome.effect, limit, outcome.p_value, test.decides))
+            tests.append(Measured(test.name, outcome.effect, limit, outcome.p_value, test.decides))
     return tuple(tests)
 
 
-def _with_adjusted(test: Tested, corrected: Iterator[float]) -> Tested:
+def _with_adjusted(test: Measured, corrected: Iterator[float]) -> Measured:
     return replace(test, adjusted=next(corrected)) if test.decides and test.p_value is not None else test
 
 
-def _drift(item: Seen, tests: tuple[Tested, ...], min_rows: int) -> Drift:
+def _drift(item: Seen, tests: tuple[Measured, ...], min_rows: int) -> Drift:
     window, reference = item.sketch, item.watched.sketch
     deciding = [test for test in tests if test.decides]
     # A test that calls drift speaks before one that does not, then the one furthest above its threshold.
@@ -185,7 +173,7 @@ def _drift(item: Seen, tests: tuple[Tested, ...], min_rows: int) -> Drift:
     )
 
 
-def _sentence(item: Seen, loudest: Tested | None) -> str:
+def _sentence(item: Seen, loudest: Measured | None) -> str:
     if loudest is None:
         return f"{heading(item.watched)}: nothing to compare"
     title = next(test.short for test in DRIFT_TESTS if test.name == loudest.test)

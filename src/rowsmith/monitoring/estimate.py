@@ -12,7 +12,6 @@ only labels show that.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -23,8 +22,8 @@ from rowsmith.types import Array, Interval, JsonObject, Metric, Rows, Scores2D, 
 
 ASSUMPTION = "the same rows still have the same answers (no concept drift); only labels can show otherwise"
 DRAWS = 60
-MAX_DRAWN = 5000
-MAX_WEIGHTED = 200_000
+MAX_DRAWN = 3000
+MAX_WEIGHED = 100_000
 """Rows times plausible truths that one estimate looks at; of more rows a sample is taken."""
 RESIDUAL_BINS = 10
 MIN_ROWS_OF_BIN = 30
@@ -131,55 +130,48 @@ class Estimated:
     deviation: float
 
 
-def estimate(metric: Metric, predicted: Array, plausible: Plausible, rng: np.random.Generator) -> Estimated | None:
-    """The expected score of rows whose truth is unknown, and the range in which 95 % of true scores would fall.
+class Outlook:
+    """Rows whose truth is not known yet, prepared once for every metric."""
 
-    None where the score is not defined.
-    """
-    value = expected_score(metric, predicted, plausible, rng)
-    if not math.isfinite(value):
-        return None
-    deviations = _drawn_deviations(metric, predicted, plausible, rng)
-    deviation = float(deviations.std()) if len(deviations) else 0.0
-    return Estimated(value, percentile_interval(value, deviations), deviation)
+    def __init__(self, plausible: Plausible, rng: np.random.Generator) -> None:
+        truths = plausible.chances.shape[1]
+        self._rows = len(plausible)
+        self._weighed = _sample(self._rows, max(MAX_WEIGHED // truths, 1), rng)
+        self._drawn = _sample(self._rows, MAX_DRAWN, rng)
+        kept = plausible.rows(self._weighed)
+        possible = kept.chances.ravel() > 0
+        self._places = np.repeat(self._weighed, truths)[possible]
+        self._truths = kept.truths.ravel()[possible]
+        self._chances = kept.chances.ravel()[possible]
+        self._draws = _draw(plausible.rows(self._drawn), rng)
+
+    def expected(self, metric: Metric, predicted: Array) -> float:
+        """The score over all plausible truths at once, each weighted by its chance; NaN where it is not defined."""
+        return score(metric, self._truths, predicted[self._places], self._chances)
+
+    def estimate(self, metric: Metric, predicted: Array) -> Estimated | None:
+        """The expected score, and the range in which 95 % of true scores would fall. None where it is not defined."""
+        value = self.expected(metric, predicted)
+        if not math.isfinite(value):
+            return None
+        drawn = np.array([score(metric, truth, predicted[self._drawn]) for truth in self._draws])
+        drawn = drawn[np.isfinite(drawn)]
+        if not len(drawn):
+            return Estimated(value, None, 0.0)
+        deviations = (drawn - drawn.mean()) * math.sqrt(len(self._drawn) / self._rows)
+        return Estimated(value, percentile_interval(value, deviations), float(deviations.std()))
 
 
-def expected_score(metric: Metric, predicted: Array, plausible: Plausible, rng: np.random.Generator) -> float:
-    """The score over all plausible truths at once, each weighted by its chance."""
-    most = max(MAX_WEIGHTED // plausible.chances.shape[1], 1)
-    predicted, plausible = _sample(predicted, plausible, most, rng)
-    weights = plausible.chances.ravel()
-    kept = weights > 0
-    rows = np.repeat(np.arange(len(plausible)), plausible.chances.shape[1])[kept]
-    return score(metric, plausible.truths.ravel()[kept], predicted[rows], weights[kept])
-
-
-def _drawn_deviations(metric: Metric, predicted: Array, plausible: Plausible, rng: np.random.Generator) -> Vector:
-    total = len(plausible)
-    predicted, plausible = _sample(predicted, plausible, MAX_DRAWN, rng)
+def _draw(plausible: Plausible, rng: np.random.Generator) -> list[Array]:
+    """One truth for each row, again and again, by its chance."""
     limits = np.cumsum(plausible.chances, axis=1)
-    draw = _drawer(plausible.truths, limits, rng)
-    drawn = np.array([score(metric, draw(), predicted) for _ in range(DRAWS)])
-    drawn = drawn[np.isfinite(drawn)]
-    if not len(drawn):
-        return np.zeros(0)
-    deviations: Vector = (drawn - drawn.mean()) * math.sqrt(len(plausible) / total)
-    return deviations
-
-
-def _drawer(truths: Array, limits: Vector, rng: np.random.Generator) -> Callable[[], Array]:
-    rows, last = np.arange(len(truths)), limits.shape[1] - 1
-
-    def draw() -> Array:
+    rows, last = np.arange(len(plausible)), limits.shape[1] - 1
+    draws: list[Array] = []
+    for _ in range(DRAWS):
         chosen = (rng.random((len(rows), 1)) * limits[:, -1:] > limits).sum(axis=1)
-        picked: Array = truths[rows, np.minimum(chosen, last)]
-        return picked
-
-    return draw
+        draws.append(plausible.truths[rows, np.minimum(chosen, last)])
+    return draws
 
 
-def _sample(predicted: Array, plausible: Plausible, most: int, rng: np.random.Generator) -> tuple[Array, Plausible]:
-    if len(plausible) <= most:
-        return predicted, plausible
-    rows = np.sort(rng.choice(len(plausible), most, replace=False))
-    return predicted[rows], plausible.rows(rows)
+def _sample(rows: int, most: int, rng: np.random.Generator) -> Rows:
+    return np.arange(rows) if rows <= most else np.sort(rng.choice(rows, most, replace=False))

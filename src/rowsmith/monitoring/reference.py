@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,8 @@ import polars as pl
 from rowsmith.conform import canonical_text
 from rowsmith.errors import ArtifactError
 from rowsmith.monitoring.answers import PREDICTION, codes, predicted_for, probabilities, require_answers, values
-from rowsmith.monitoring.estimate import Plausible, Residuals, expected_score, fit_residuals
-from rowsmith.monitoring.resampling import bootstrap, percentile_interval, score
+from rowsmith.monitoring.estimate import Outlook, Plausible, Residuals, fit_residuals
+from rowsmith.monitoring.resampling import Bootstrap, percentile_interval, score
 from rowsmith.monitoring.sketch import MAX_EDGES, Sketch, level_sketch, ordered_sketch
 from rowsmith.monitoring.views import Aspect, aspects_of, is_ordered, view, vocabulary
 from rowsmith.schema import Column, Schema
@@ -186,17 +186,16 @@ def build_reference(
     residuals = None
     if truth is not None and schema.task is Task.REGRESSION:
         residuals = fit_residuals(values(answers), np.asarray(truth, dtype=np.float64))
-    scores: list[ReferenceScore] = []
+    scores: tuple[ReferenceScore, ...] = ()
     if truth is not None and len(truth):
-        rng = np.random.default_rng(seed)
-        scores = [_score(metric, answers, truth, schema, residuals, rng) for metric in metrics]
+        scores = tuple(_scores(metrics, answers, truth, schema, residuals, np.random.default_rng(seed)))
     return Reference(
         rows=frame.height,
         task=schema.task,
         features=features,
         answers=tuple(_watch(*item) for item in looks_at_answers(answers, schema)),
         target=() if truth is None else tuple(_watch(*item) for item in looks_at_target(truth, schema)),
-        scores=tuple(item for item in scores if math.isfinite(item.score.value)),
+        scores=scores,
         calibration=_calibration(answers, truth, schema) if truth is not None else None,
         residuals=residuals,
     )
@@ -261,24 +260,29 @@ def _watch(
     return Watched(column, kind, aspect, sketch, words)
 
 
-def _score(
-    metric: Metric,
+def _scores(
+    metrics: Sequence[Metric],
     answers: pl.DataFrame,
     truth: Array,
     schema: Schema,
     residuals: Residuals | None,
     rng: np.random.Generator,
-) -> ReferenceScore:
-    predicted = predicted_for(metric, answers, schema.labels)
-    value = score(metric, truth, predicted)
-    deviations = bootstrap(metric, truth, predicted, rng)
+) -> Iterator[ReferenceScore]:
+    bootstrap = Bootstrap(len(truth), rng)
     plausible = plausible_truths(answers, schema, residuals)
-    estimated = expected_score(metric, predicted, plausible, rng) if plausible else math.nan
-    return ReferenceScore(
-        Score(metric.name, value, percentile_interval(value, deviations), len(truth)),
-        deviation=float(deviations.std()) if len(deviations) else 0.0,
-        estimated=estimated if math.isfinite(estimated) else None,
-    )
+    outlook = Outlook(plausible, rng) if plausible else None
+    for metric in metrics:
+        predicted = predicted_for(metric, answers, schema.labels)
+        value = score(metric, truth, predicted)
+        if not math.isfinite(value):
+            continue
+        deviations = bootstrap.deviations(metric, truth, predicted)
+        estimated = outlook.expected(metric, predicted) if outlook else math.nan
+        yield ReferenceScore(
+            Score(metric.name, value, percentile_interval(value, deviations), len(truth)),
+            deviation=float(deviations.std()) if len(deviations) else 0.0,
+            estimated=estimated if math.isfinite(estimated) else None,
+        )
 
 
 def plausible_truths(answers: pl.DataFrame, schema: Schema, residuals: Residuals | None) -> Plausible | None:

@@ -17,7 +17,7 @@ from rowsmith.monitoring.observations import Observations, is_known, true_outcom
 from rowsmith.monitoring.reference import Reference
 from rowsmith.monitoring.scoring import Scorer
 from rowsmith.monitoring.window_report import Latency, WindowReport
-from rowsmith.monitoring.windows import Windows, cut, naive_utc
+from rowsmith.monitoring.windows import NO_WINDOWS, Windows, cut, naive_utc
 from rowsmith.recipe import MonitorSection
 from rowsmith.schema import Schema
 from rowsmith.types import JsonObject, Metric, Rows
@@ -81,6 +81,8 @@ def monitor(
     """
     options = options or MonitorSection()
     windows, failed = _cut(observations, options)
+    if not len(observations) and not len(failed):
+        windows = NO_WINDOWS
     truth = true_outcomes(observations, schema)
     seen = look(reference, observations, truth, schema, windows)
     scorer = Scorer(reference, observations.answers, truth, schema, metrics, min_rows=options.min_rows, seed=seed)

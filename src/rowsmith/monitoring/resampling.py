@@ -10,7 +10,8 @@ import numpy as np
 
 from rowsmith.types import Array, Interval, Metric, Vector
 
-DRAWS = 200
+DRAWS = 100
+MIN_DRAWS = 25
 MAX_ROWS = 5000
 """Of more rows a sample is resampled, and the spread scaled to all: it shrinks with the root of the rows."""
 LEVEL = 0.95
@@ -25,31 +26,34 @@ def score(metric: Metric, truth: Array, predicted: Array, weights: Vector | None
         return float(metric.function(truth, predicted, weights))
 
 
-def bootstrap(metric: Metric, truth: Array, predicted: Array, rng: np.random.Generator, draws: int = DRAWS) -> Vector:
-    """Deviations of resampled scores from the score, shape (draws or fewer,): those not defined are left out.
+class Bootstrap:
+    """Resampled weights of some rows, drawn once and used for every metric.
 
     Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapter 13 (percentile interval).
     """
-    rows = len(truth)
-    if rows > MAX_ROWS:
-        kept = rng.choice(rows, MAX_ROWS, replace=False)
-        truth, predicted = truth[kept], predicted[kept]
-    size = len(truth)
-    if size < 2:
-        return np.zeros(0)
-    weighted = metric.prepare(truth, predicted) if metric.prepare else _plain(metric, truth, predicted)
-    centre = score(metric, truth, predicted)
-    even = np.full(size, 1 / size)
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        drawn = np.array([weighted(rng.multinomial(size, even).astype(np.float64)) for _ in range(draws)])
-    deviations: Vector = (drawn - centre)[np.isfinite(drawn)] * math.sqrt(size / rows)
-    return deviations
+
+    def __init__(self, rows: int, rng: np.random.Generator) -> None:
+        self._rows = rows
+        self._kept = rng.choice(rows, MAX_ROWS, replace=False) if rows > MAX_ROWS else np.arange(rows)
+        size = len(self._kept)
+        draws = DRAWS if size > 1 else 0
+        self._weights = [np.bincount(rng.integers(size, size=size), minlength=size) for _ in range(draws)]
+
+    def deviations(self, metric: Metric, truth: Array, predicted: Array) -> Vector:
+        """Resampled scores less the score, shape (draws or fewer,): those not defined are left out."""
+        truth, predicted = truth[self._kept], predicted[self._kept]
+        centre = score(metric, truth, predicted)
+        weighted = metric.prepare(truth, predicted) if metric.prepare else _plain(metric, truth, predicted)
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            drawn = np.array([weighted(weights.astype(np.float64)) for weights in self._weights])
+        deviations: Vector = (drawn - centre)[np.isfinite(drawn)] * math.sqrt(len(self._kept) / max(self._rows, 1))
+        return deviations
 
 
 def percentile_interval(value: float, deviations: Vector, level: float = LEVEL) -> Interval | None:
     """None where too few resamples gave a score."""
-    if not math.isfinite(value) or len(deviations) < DRAWS // 4:
+    if not math.isfinite(value) or len(deviations) < MIN_DRAWS:
         return None
     low, high = np.quantile(deviations, [(1 - level) / 2, (1 + level) / 2])
     return Interval(value + float(low), value + float(high))

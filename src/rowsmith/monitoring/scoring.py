@@ -8,9 +8,11 @@ import numpy as np
 import polars as pl
 
 from rowsmith.monitoring.answers import predicted_for
-from rowsmith.monitoring.live_scores import WindowScore, estimated_score, live_score
+from rowsmith.monitoring.estimate import Outlook
+from rowsmith.monitoring.live_scores import WindowScore, estimated_score, live_score, with_verdicts
 from rowsmith.monitoring.observations import is_known
 from rowsmith.monitoring.reference import Reference, plausible_truths
+from rowsmith.monitoring.resampling import Bootstrap
 from rowsmith.schema import Schema
 from rowsmith.types import Array, Metric, Rows
 
@@ -44,7 +46,7 @@ class Scorer:
     def window(self, rows: Rows) -> tuple[WindowScore, ...]:
         """Live scores first, then the estimated ones, each in the order of the metrics."""
         rows = rows[self._answered[rows]]
-        return (*self._live(rows), *self._estimated(rows))
+        return (*with_verdicts(self._live(rows)), *with_verdicts(self._estimated(rows)))
 
     def _live(self, rows: Rows) -> list[WindowScore]:
         if self._truth is None:
@@ -52,9 +54,9 @@ class Scorer:
         rows = rows[is_known(self._truth[rows])]
         if len(rows) < self._min_rows:
             return []
-        truth = self._truth[rows]
+        truth, bootstrap = self._truth[rows], Bootstrap(len(rows), self._rng)
         scores = [
-            live_score(metric, truth, predicted[rows], self._reference.score(metric.name), self._rng)
+            live_score(metric, truth, predicted[rows], self._reference.score(metric.name), bootstrap)
             for metric, predicted in zip(self._metrics, self._predicted, strict=True)
         ]
         return [score for score in scores if score is not None]
@@ -62,9 +64,9 @@ class Scorer:
     def _estimated(self, rows: Rows) -> list[WindowScore]:
         if self._plausible is None or len(rows) < self._min_rows:
             return []
-        plausible = self._plausible.rows(rows)
+        outlook = Outlook(self._plausible.rows(rows), self._rng)
         scores = [
-            estimated_score(metric, predicted[rows], plausible, self._reference.score(metric.name), self._rng)
+            estimated_score(metric, predicted[rows], outlook, self._reference.score(metric.name))
             for metric, predicted in zip(self._metrics, self._predicted, strict=True)
         ]
         return [score for score in scores if score is not None]

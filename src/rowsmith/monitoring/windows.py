@@ -34,6 +34,9 @@ class Windows:
         return len(self.starts)
 
 
+NO_WINDOWS = Windows(np.zeros(0, dtype=np.int64), (), (), None)
+
+
 def cut(times: pl.Series | None, rows: int, *, length: Length | None = None, min_rows: int = 1) -> Windows:
     """Windows of a length that is given, or chosen from the volume; one window where there are no times at all.
 
