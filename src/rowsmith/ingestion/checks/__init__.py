@@ -1,1 +1,61 @@
+"""Checks of the data. A new one is a file with a `CHECK`, and a line in `CHECKS`; see `record.Check`."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import polars as pl
+
+from rowsmith.ingestion.checks import (
+    constant,
+    duplicate_rows,
+    few_rows,
+    identifier,
+    leakage,
+    missing_target,
+    missing_time,
+    missing_values,
+    nearly_constant,
+    personal_data,
+    rare_classes,
+    text_numbers,
+)
+from rowsmith.ingestion.checks.record import Check, Examined, NotApplicable
+from rowsmith.recipe import Recipe
+from rowsmith.schema import Schema
+from rowsmith.types import Finding, Severity
+
+__all__ = ["CHECKS", "Check", "Examined", "NotApplicable", "run_checks"]
+
+CHECKS: tuple[Check, ...] = (
+    few_rows.CHECK,
+    leakage.CHECK,
+    missing_target.CHECK,
+    rare_classes.CHECK,
+    duplicate_rows.CHECK,
+    identifier.CHECK,
+    personal_data.CHECK,
+    missing_values.CHECK,
+    missing_time.CHECK,
+    constant.CHECK,
+    nearly_constant.CHECK,
+    text_numbers.CHECK,
+)
+ORDER = (Severity.ERROR, Severity.WARNING, Severity.INFO)
+
+
+def run_checks(
+    frame: pl.DataFrame, schema: Schema, recipe: Recipe, checks: Sequence[Check] = CHECKS
+) -> tuple[Finding, ...]:
+    """What the checks saw, errors first. Findings that the recipe accepts ([checks] ignore) are information."""
+    examined = Examined(frame, schema, recipe)
+    findings = [finding for check in checks for finding in check.findings(examined)]
+    accepted = frozenset(recipe.checks.ignore)
+    settled = [
+        replace(finding, severity=Severity.INFO, title=f"{finding.title} (accepted)")
+        if finding.code in accepted and finding.severity is not Severity.INFO
+        else finding
+        for finding in findings
+    ]
+    return tuple(sorted(settled, key=lambda finding: ORDER.index(finding.severity)))
