@@ -162,9 +162,9 @@ def _evaluate(fitted: Fitted, metric: Metric, on_progress: OnProgress) -> Evalua
 
 def _lineage(project: Project, ingested: Ingested, fitted: Fitted, seconds: float) -> JsonObject:
     return {
-        "snapshot_id": ingested.snapshot.id,
+        "snapshot": ingested.snapshot.id,
         "source": ingested.snapshot.source,
-        "recipe_hash": project.recipe.hash,
+        "recipe": project.recipe.hash,
         "seed": project.recipe.train.seed,
         "rows_trained": len(fitted.split.train),
         "rows_tested": len(fitted.split.test),
