@@ -84,7 +84,6 @@ def measure(title: str, url: str) -> None:
             f"{title:12} {processes} x {threads:2} threads"
             f"  p50 {1000 * p50:7.2f} ms  p99 {1000 * p99:7.2f} ms  about {rate:,.0f}/s"
         )
-    log.close()
     database.close()
 
 

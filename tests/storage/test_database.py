@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import multiprocessing
 import os
@@ -273,3 +274,24 @@ def test_other_programs_can_read_the_file(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "x.db") as plain:
         assert plain.execute("SELECT count(*) FROM rowsmith_versions").fetchone() == (0,)
     plain.close()
+
+
+def test_a_database_that_nobody_holds_closes_its_connections(database_url: str) -> None:
+    opened = open_database(database_url)
+    raw = opened.connect_raw()
+    with opened.reading():
+        pass
+    del opened
+    gc.collect()
+    with pytest.raises(Exception, match="closed"):
+        raw.execute("SELECT 1")
+
+
+def test_closing_may_be_repeated_and_takes_every_connection(database_url: str) -> None:
+    opened = open_database(database_url)
+    opened.close_raw(opened.connect_raw())
+    raw = opened.connect_raw()
+    opened.close()
+    opened.close()
+    with pytest.raises(Exception, match="closed"):
+        raw.execute("SELECT 1")

@@ -94,7 +94,7 @@ class PredictionLog:
         self._commit.add([_row(entry) for entry in entries])
 
     def close(self) -> None:
-        """Let go of the connection that appends, when no thread does; the next append opens another."""
+        """Let go of the connection that appends (closing the database does, too); the next append opens another."""
         self._disconnect()
 
     def _write(self, rows: list[tuple[Any, ...]]) -> None:
@@ -115,7 +115,7 @@ class PredictionLog:
     def _disconnect(self) -> None:
         if self._connection is not None:
             connection, self._connection = self._connection, None
-            connection.close()
+            self._database.close_raw(connection)
 
     # -- outcomes ------------------------------------------------------------------------------------------
 

@@ -168,7 +168,7 @@ def _volumes() -> tuple[ColumnElement[int], ...]:
 
 def _frame(rows: Sequence[JsonObject], columns: Sequence[str] | None) -> pl.DataFrame:
     names = list(dict.fromkeys(name for row in rows for name in row)) if columns is None else columns
-    return pl.DataFrame([column_of(name, [row.get(name) for row in rows]) for name in names])
+    return pl.DataFrame({name: column_of(name, [row.get(name) for row in rows]) for name in names})
 
 
 def _flat_answer(answer: JsonObject) -> JsonObject:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -24,10 +24,22 @@ def encode(value: Any) -> str:
     except TypeError:
         pass
     try:
-        # What orjson refuses: whole numbers beyond 64 bits and halves of surrogate pairs, which JSON can hold.
-        return json.dumps(value, allow_nan=False)
+        return json.dumps(_plain(value))
     except (TypeError, ValueError, RecursionError) as problem:
         raise UsageError(f"the prediction log keeps what JSON can say: {problem}") from problem
+
+
+def _plain(value: Any) -> Any:
+    """What orjson refuses: whole numbers beyond 64 bits stay as they are, half a surrogate pair becomes "?"."""
+    if isinstance(value, Mapping):
+        return {_plain(str(name)): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, int):
+        return value
+    return orjson.loads(orjson.dumps(value, option=OPTIONS))
 
 
 def decode(text: str | None) -> Any:
@@ -62,7 +74,7 @@ def _text(value: Any) -> str | None:
     if value is None:
         return None
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
+        return value
     if isinstance(value, list | dict):
-        return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace").decode()
+        return json.dumps(value, ensure_ascii=False)
     return canonical_text(value)

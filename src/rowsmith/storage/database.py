@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -78,6 +79,8 @@ class Database:
         self._process = os.getpid()
         self.engine = _sqlite_engine(url, wait_seconds) if self.is_sqlite else _postgresql_engine(url, wait_seconds)
         self._foreign_errors = (SQLAlchemyError, self.engine.dialect.loaded_dbapi.Error)
+        self._raw: list[Any] = []
+        weakref.finalize(self, _close, self.engine, self._raw, self._process).atexit = False
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -104,14 +107,22 @@ class Database:
             connection.commit()
 
     def connect_raw(self) -> Any:
-        """A connection of the driver itself, in autocommit mode, for the one hot path that needs it; close it."""
+        """A connection of the driver itself, in autocommit mode, for a hot path that keeps it.
+
+        It closes with the Database, or earlier by `close_raw`. Raises StorageError.
+        """
         with self.translated():
             pooled = self.engine.raw_connection()
             raw: Any = pooled.driver_connection
             pooled.detach()
             if not self.is_sqlite:
                 raw.autocommit = True
+            self._raw.append(raw)
             return raw
+
+    def close_raw(self, connection: Any) -> None:
+        self._raw.remove(connection)
+        connection.close()
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -126,7 +137,8 @@ class Database:
             raise self._explain(problem) from problem
 
     def close(self) -> None:
-        self.engine.dispose()
+        """Close every connection; happens by itself when nobody holds the Database any more."""
+        _close(self.engine, self._raw, self._process)
 
     def _explain(self, problem: Exception) -> StorageError:
         """The driver's first line, without SQL, parameters and secrets, and what to do about it."""
@@ -138,6 +150,14 @@ class Database:
             what = what.replace(secret, "***")
         next_step = next((advice for part, advice in ADVICE if part in what.lower()), "")
         return StorageError(f"the database failed: {what}", where=self.where, next_step=next_step)
+
+
+def _close(engine: Engine, raw: list[Any], process: int) -> None:
+    # A child process has copies of its parent's connections, and would end the parent's sessions.
+    if os.getpid() == process:
+        while raw:
+            raw.pop().close()
+        engine.dispose()
 
 
 def _parse(url: str) -> URL:
