@@ -20,7 +20,8 @@ from rowsmith.types import Array, Matrix, Rows, Vector
 
 MAX_VOCABULARY = 20_000
 MAX_FITTED_TEXTS = 8_000
-CHUNK = 8_000
+MAX_FITTED_CHARACTERS = 2_000_000
+CHUNK_CHARACTERS = 500_000
 OVERSAMPLING = 10
 POWER_ITERATIONS = 2
 # A table, since a vectorised logarithm need not give the same bits for one element as for many.
@@ -42,8 +43,7 @@ class TextEmbedding:
     def fit(cls, texts: Sequence[str], dimensions: int, seed: int = 0) -> TextEmbedding | None:
         """Different normalised texts. None where they have nothing in common."""
         generator = np.random.default_rng(seed)
-        if len(texts) > MAX_FITTED_TEXTS:
-            texts = [texts[i] for i in np.sort(generator.choice(len(texts), MAX_FITTED_TEXTS, replace=False))]
+        texts = _sample(texts, generator)
         rows, hashes = ngrams(texts)
         vocabulary, frequency = _choose_vocabulary(rows, hashes, len(texts))
         if not len(vocabulary):
@@ -65,8 +65,9 @@ class TextEmbedding:
 
     def embed(self, texts: Sequence[str]) -> Array:
         """Normalised texts to float64, shape (texts, dimensions); each text on its own, whatever the others are."""
-        parts = [self._embed_chunk(texts[start : start + CHUNK]) for start in range(0, len(texts), CHUNK)]
-        return np.concatenate(parts) if parts else np.empty((0, self.dimensions))
+        lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
+        chunks = np.split(np.arange(len(texts)), np.flatnonzero(np.diff(np.cumsum(lengths) // CHUNK_CHARACTERS)) + 1)
+        return np.concatenate([self._embed_chunk([texts[i] for i in chunk]) for chunk in chunks])
 
     def _embed_chunk(self, texts: Sequence[str]) -> Array:
         rows, hashes = ngrams(texts)
@@ -83,6 +84,14 @@ class TextEmbedding:
     def from_state(cls, state: State, parts: Mapping[str, Any]) -> TextEmbedding:
         arrays = state.arrays
         return cls(arrays["vocabulary"], arrays["weights"], arrays["directions"])
+
+
+def _sample(texts: Sequence[str], generator: np.random.Generator) -> Sequence[str]:
+    """A random part where they are many or long, in their order: what it costs must not depend on the table."""
+    drawn = generator.permutation(len(texts))[:MAX_FITTED_TEXTS]
+    characters = np.cumsum([len(texts[i]) for i in drawn])
+    kept = max(int(np.searchsorted(characters, MAX_FITTED_CHARACTERS)), 1)
+    return [texts[i] for i in np.sort(drawn[:kept])]
 
 
 def _choose_vocabulary(rows: Rows, hashes: Hashes, texts: int) -> tuple[Hashes, Vector]:

@@ -16,7 +16,7 @@ from rowsmith.types import Array, Rows
 Hashes = npt.NDArray[np.uint64]
 
 CHARACTER_SIZES = (3, 4)
-LONGEST_TEXT = 20_000
+LONGEST_TEXT = 4_000
 """Characters of a text that are read; the rest is ignored."""
 ASCII = 128
 _BASE = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio, odd
