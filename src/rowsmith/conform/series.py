@@ -21,7 +21,8 @@ DTYPES: dict[ColumnKind, pl.DataType] = {
 EPOCH = datetime(1970, 1, 1)
 FIRST_DAY = (date.min - EPOCH.date()).days
 LAST_DAY = (date.max - EPOCH.date()).days
-TICKS_PER_DAY = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
+TICKS_PER_DAY = {"day": 1, "ms": 86_400_000, "us": 86_400_000_000}
+"""Nanoseconds in 64 bits reach from 1677 to 2262, and so never out of the calendar."""
 
 
 def conform_series(raw: pl.Series, kind: ColumnKind, convert: Convert) -> tuple[pl.Series, pl.Series | None]:
@@ -43,18 +44,22 @@ def conform_series(raw: pl.Series, kind: ColumnKind, convert: Convert) -> tuple[
 
 
 def _conform_temporal(raw: pl.Series, kind: ColumnKind, convert: Convert) -> tuple[pl.Series, pl.Series | None]:
-    """Polars reaches further than the years 1 to 9999 that Python has; those days are refused."""
-    per_day = TICKS_PER_DAY[raw.dtype.time_unit or "us"] if isinstance(raw.dtype, pl.Datetime) else 1
-    ticks = raw.to_physical()
-    wrong = _or_none(((ticks < FIRST_DAY * per_day) | (ticks >= (LAST_DAY + 1) * per_day)).fill_null(False))
-    if wrong is not None:
-        raw = raw.set(wrong, None)
-    if kind is not ColumnKind.DATETIME:
-        values, refused = _conform_unique(raw, DTYPES[kind], convert)
-        return values, refused if wrong is None else (wrong if refused is None else wrong | refused)
-    values = raw.cast(pl.Datetime("us"))
-    # The ticks of a column with a time zone count in UTC; the cast drops the zone and keeps the ticks.
-    return values, wrong
+    wrong = _beyond_the_calendar(raw)
+    # A column with a time zone counts its ticks in UTC; the cast drops the zone and keeps the ticks.
+    values = (raw if wrong is None else raw.set(wrong, None)).cast(pl.Datetime("us"))
+    if kind is ColumnKind.DATETIME:
+        return values, wrong
+    values, refused = _conform_unique(values, DTYPES[kind], convert)
+    return values, wrong if refused is None else refused if wrong is None else wrong | refused
+
+
+def _beyond_the_calendar(raw: pl.Series) -> pl.Series | None:
+    """The mask of days outside the years 1 to 9999, which polars has and Python has not; None where there is none."""
+    unit = raw.dtype.time_unit if isinstance(raw.dtype, pl.Datetime) else "day"
+    if unit not in TICKS_PER_DAY:
+        return None
+    ticks, per_day = raw.to_physical(), TICKS_PER_DAY[unit]
+    return _or_none(((ticks < FIRST_DAY * per_day) | (ticks >= (LAST_DAY + 1) * per_day)).fill_null(False))
 
 
 def _conform_unique(raw: pl.Series, dtype: pl.DataType, convert: Convert) -> tuple[pl.Series, pl.Series | None]:
