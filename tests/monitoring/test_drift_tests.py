@@ -7,6 +7,8 @@ import math
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 
@@ -204,3 +206,19 @@ def test_two_proportions_without_rows_or_difference() -> None:
     assert chance_of_difference(0, 0, 5, 10) == 1.0
     assert chance_of_difference(0, 50, 0, 50) == 1.0
     assert math.isclose(chance_of_difference(5, 10, 5, 10), 1.0)
+
+
+values = st.one_of(st.none(), st.integers(-4, 4).map(float), st.floats(-1e6, 1e6))
+
+
+@given(st.lists(values, max_size=150), st.lists(values, min_size=1, max_size=150))
+def test_coarse_bins_lose_no_row_and_expect_enough_of_each(
+    reference: list[float | None], window: list[float | None]
+) -> None:
+    sketch, seen = pair(pl.Series(reference, dtype=pl.Float64), pl.Series(window, dtype=pl.Float64))
+    bins = common_bins(sketch, seen)
+    assert (bins.reference.sum(), bins.window.sum()) == (sketch.present, seen.present)
+    assert all(bins.last[i] < bins.first[i + 1] for i in range(len(bins.first) - 1))
+    inside = [n for n, first in zip(bins.reference, bins.first, strict=True) if first not in (0, len(sketch.edges))]
+    assert all(n + 1 >= sketch.present / 10 for n in inside)
+    assert len(bins.window) <= 12

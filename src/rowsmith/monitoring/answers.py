@@ -8,9 +8,8 @@ import numpy as np
 import polars as pl
 
 from rowsmith.errors import Fault, SchemaError
+from rowsmith.model import PREDICTION_COLUMN
 from rowsmith.types import Array, Metric, Rows, Scores2D, Vector
-
-PREDICTION = "prediction"
 
 
 def probability_columns(labels: Sequence[str]) -> list[str]:
@@ -19,7 +18,7 @@ def probability_columns(labels: Sequence[str]) -> list[str]:
 
 def require_answers(answers: pl.DataFrame, labels: Sequence[str]) -> None:
     """Raises SchemaError that names each column of an answer that is not there."""
-    needed = [PREDICTION, *probability_columns(labels)]
+    needed = [PREDICTION_COLUMN, *probability_columns(labels)]
     faults = [
         Fault(
             "missing_column", name, f'the predictions have no column "{name}"; they have: {", ".join(answers.columns)}'
@@ -39,7 +38,7 @@ def probabilities(answers: pl.DataFrame, labels: Sequence[str]) -> Scores2D:
 
 def values(answers: pl.DataFrame) -> Vector:
     """The predicted numbers, shape (rows,); a row without an answer is NaN."""
-    numbers: Vector = answers[PREDICTION].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    numbers: Vector = answers[PREDICTION_COLUMN].cast(pl.Float64).fill_null(np.nan).to_numpy()
     return numbers
 
 
@@ -54,4 +53,4 @@ def predicted_for(metric: Metric, answers: pl.DataFrame, labels: Sequence[str]) 
     """What the metric needs of the answers. The label is the one that was given, whatever the threshold was."""
     if metric.needs == "probabilities":
         return probabilities(answers, labels)
-    return codes(answers[PREDICTION], labels) if metric.needs == "labels" else values(answers)
+    return codes(answers[PREDICTION_COLUMN], labels) if metric.needs == "labels" else values(answers)

@@ -10,7 +10,8 @@ import polars as pl
 
 from rowsmith.conform.rule import Rule
 from rowsmith.errors import UsageError
-from rowsmith.monitoring.answers import PREDICTION, codes, probability_columns, require_answers
+from rowsmith.model import PREDICTION_COLUMN
+from rowsmith.monitoring.answers import codes, probability_columns, require_answers
 from rowsmith.monitoring.windows import naive_utc
 from rowsmith.schema import Column, Parsing, Schema
 from rowsmith.types import Array, ColumnKind, Role
@@ -88,7 +89,7 @@ def from_table(table: pl.DataFrame, answers: pl.DataFrame, schema: Schema, *, ti
 def plain_answers(answers: pl.DataFrame, schema: Schema) -> pl.DataFrame:
     """The columns that answers must have, labels as text again (a CSV file makes numbers of "0" and "1")."""
     require_answers(answers, schema.labels)
-    given = Rule(Column(PREDICTION, _kind_of_outcome(schema))).series(answers[PREDICTION])[0]
+    given = Rule(Column(PREDICTION_COLUMN, _kind_of_outcome(schema))).series(answers[PREDICTION_COLUMN])[0]
     return answers.select(given, *probability_columns(schema.labels))
 
 
@@ -126,4 +127,4 @@ def _times(table: pl.DataFrame, name: str, schema: Schema) -> pl.Series:
 
 
 def _no_answers(schema: Schema) -> pl.DataFrame:
-    return pl.DataFrame(schema=dict.fromkeys([PREDICTION, *probability_columns(schema.labels)], pl.Null))
+    return pl.DataFrame(schema=dict.fromkeys([PREDICTION_COLUMN, *probability_columns(schema.labels)], pl.Null))

@@ -12,7 +12,8 @@ import polars as pl
 
 from rowsmith.conform import canonical_text
 from rowsmith.errors import ArtifactError
-from rowsmith.monitoring.answers import PREDICTION, codes, predicted_for, probabilities, require_answers, values
+from rowsmith.model import PREDICTION_COLUMN
+from rowsmith.monitoring.answers import codes, predicted_for, probabilities, require_answers, values
 from rowsmith.monitoring.estimate import Outlook, Plausible, Residuals, fit_residuals
 from rowsmith.monitoring.resampling import Bootstrap, percentile_interval, score
 from rowsmith.monitoring.sketch import MAX_EDGES, Sketch, level_sketch, ordered_sketch
@@ -208,13 +209,13 @@ Look = tuple[str, ColumnKind, Aspect, pl.Series, Sequence[str]]
 def looks_at_answers(answers: pl.DataFrame, schema: Schema) -> list[Look]:
     """What is watched of the answers: the number, or the label and the probability of the event (or of the label)."""
     if schema.task is Task.REGRESSION:
-        return [(PREDICTION, ColumnKind.NUMBER, "value", answers[PREDICTION].cast(pl.Float64), ())]
+        return [(PREDICTION_COLUMN, ColumnKind.NUMBER, "value", answers[PREDICTION_COLUMN].cast(pl.Float64), ())]
     chances = probabilities(answers, schema.labels)
     aspect: Aspect = "probability" if schema.task is Task.BINARY else "confidence"
     numbers = pl.Series(chances[:, 1] if schema.task is Task.BINARY else chances.max(axis=1)).fill_nan(None)
     return [
-        (PREDICTION, ColumnKind.CATEGORY, "label", answers[PREDICTION].cast(pl.String), schema.labels),
-        (PREDICTION, ColumnKind.NUMBER, aspect, numbers, ()),
+        (PREDICTION_COLUMN, ColumnKind.CATEGORY, "label", answers[PREDICTION_COLUMN].cast(pl.String), schema.labels),
+        (PREDICTION_COLUMN, ColumnKind.NUMBER, aspect, numbers, ()),
     ]
 
 
@@ -295,7 +296,7 @@ def plausible_truths(answers: pl.DataFrame, schema: Schema, residuals: Residuals
 def _calibration(answers: pl.DataFrame, truth: Array, schema: Schema) -> Calibration | None:
     if schema.task is Task.REGRESSION or not len(truth):
         return None
-    given = codes(answers[PREDICTION], schema.labels)
+    given = codes(answers[PREDICTION_COLUMN], schema.labels)
     said = np.take_along_axis(probabilities(answers, schema.labels), given[:, None], axis=1)[:, 0]
     right = given == truth
     order = np.array_split(np.argsort(said, kind="stable"), CALIBRATION_BINS)

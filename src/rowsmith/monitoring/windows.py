@@ -1,4 +1,7 @@
-"""Windows: the stretches of time that a report looks at, one after the other. All times are UTC."""
+"""Windows: the stretches of time that a report looks at, one after the other. All times are UTC.
+
+A window should be as long as the cycles in the data: of a single day, the weekday has always drifted.
+"""
 
 from __future__ import annotations
 
