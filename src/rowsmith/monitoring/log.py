@@ -103,7 +103,7 @@ class PredictionLog:
                 known = self._connection is not None
                 connection = self._connection = self._connection or self._database.connect_raw()
                 try:
-                    self._insert(connection, rows)
+                    self._insert(self._database, connection, rows)
                     return
                 except BaseException:
                     # A server that was restarted ends old connections. Storing twice is harmless, so try once more.
@@ -176,16 +176,13 @@ class PredictionLog:
             return read_summary(connection, Stretch(name, start, end, version))
 
 
-def _insert_sqlite(connection: Any, rows: list[tuple[Any, ...]]) -> None:
-    if len(rows) == 1:
-        connection.execute(INSERT_SQLITE, rows[0])
-        return
-    connection.execute("BEGIN IMMEDIATE")
+def _insert_sqlite(database: Database, connection: Any, rows: list[tuple[Any, ...]]) -> None:
+    database.begin_raw(connection)
     connection.executemany(INSERT_SQLITE, rows)
     connection.execute("COMMIT")
 
 
-def _insert_postgresql(connection: Any, rows: list[tuple[Any, ...]]) -> None:
+def _insert_postgresql(_: Database, connection: Any, rows: list[tuple[Any, ...]]) -> None:
     # In the order of the ids: two writers of the same ids would wait for each other otherwise.
     columns = [list(column) for column in zip(*sorted(rows, key=lambda row: row[0]), strict=True)]
     connection.execute(INSERT_POSTGRESQL, columns, prepare=True)
