@@ -10,6 +10,7 @@ from rowsmith.conform.parsing import converter
 from rowsmith.conform.series import conform_series
 from rowsmith.errors import Fault, SchemaError
 from rowsmith.ingestion.kinds import Reading
+from rowsmith.ingestion.sources.plain import type_name
 from rowsmith.schema import KINDS_WITHOUT_INFORMATION, MAX_CATEGORIES, NUMERIC_KINDS, Column
 from rowsmith.types import ColumnKind, Role
 
@@ -20,7 +21,7 @@ MAX_FAULTS = 10
 
 def describe(series: pl.Series, reading: Reading, roles: tuple[Role, ...] = ()) -> Column:
     """The column with its facts. Raises SchemaError for values that are not of a kind that somebody asked for."""
-    column = Column(series.name, reading.kind, roles, stored=str(series.dtype), parsing=reading.parsing)
+    column = Column(series.name, reading.kind, roles, stored=type_name(series.dtype), parsing=reading.parsing)
     as_kind = ColumnKind.TEXT if reading.kind in KINDS_WITHOUT_INFORMATION else reading.kind
     values, wrong = conform_series(series, as_kind, converter(as_kind, reading.parsing))
     if wrong is not None:

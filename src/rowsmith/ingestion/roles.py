@@ -9,22 +9,20 @@ from rowsmith.errors import RecipeError
 from rowsmith.recipe import Recipe
 from rowsmith.types import Role
 
-# The roles that go with no other.
-ALONE = frozenset({Role.TARGET, Role.IGNORED, Role.WEIGHT})
 MAX_NAMES_LISTED = 40
 
 
 def roles_of_columns(names: Sequence[str], recipe: Recipe) -> dict[str, tuple[Role, ...]]:
-    """Roles by column name. Raises RecipeError for a name the table lacks, and for roles that do not go together."""
+    """Raises RecipeError for a name that the table lacks, and for a target that has another role besides."""
     roles: dict[str, list[Role]] = {name: [] for name in names}
     for place, name, role in _named(recipe):
         _require(name, names, place)
         if role is not None and role not in roles[name]:
             roles[name].append(role)
     for name, given in roles.items():
-        if len(given) > 1 and ALONE.intersection(given):
+        if len(given) > 1 and Role.TARGET in given:
             raise RecipeError(
-                f'the column "{name}" has roles that exclude each other',
+                f'the column "{name}" is the target, and can have no other role',
                 received=" and ".join(given),
                 next_step="take it out of all but one",
             )

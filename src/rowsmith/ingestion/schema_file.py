@@ -16,7 +16,7 @@ from rowsmith.types import ColumnKind, JsonObject, Role, Task
 HEADER = """\
 # The schema of this project's table: inferred from the rows, enforced in training, batch and serving.
 # Edit `kind`, `roles`, `parsing` and the policies; the facts below them are taken afresh from the rows of each
-# training. See docs/reference/schema.md.
+# training. See docs/guide/schema-and-checks.md.
 #
 # kind:  {kinds}
 # roles: {roles}; a column without one is a feature

@@ -25,7 +25,7 @@ import polars as pl
 from rowsmith.errors import NotFoundError, SourceError, StorageError
 from rowsmith.ingestion.incoming import filled, locked, remove_abandoned
 from rowsmith.ingestion.row_hash import BLOCK_ROWS, RowHash
-from rowsmith.ingestion.sources.plain import common_type, final_type, plain_series, plain_type
+from rowsmith.ingestion.sources.plain import common_type, final_type, plain_series, plain_type, type_name
 from rowsmith.storage.files import sha256_of_file, write_atomically
 from rowsmith.types import JsonObject, OnProgress, Progress, no_progress
 
@@ -49,7 +49,7 @@ class Part:
 class Snapshot:
     """`id` is the logical hash of the ordered rows with the names and types of their columns (see `row_hash`).
 
-    `columns` maps names, in order, to polars types as text. `created` is the moment of the first reading, ISO 8601 in
+    `columns` maps names, in order, to the names of plain types. `created` is the moment of the first reading, ISO 8601 in
     UTC. `parent` is the id of the snapshot that this one was appended to. `facts` is what the source said.
     """
 
@@ -252,7 +252,7 @@ class _Writer:
         return Snapshot(
             id=self._hash.hexdigest(),
             rows=self._hash.rows,
-            columns={name: str(dtype) for name, dtype in self._types.items()},
+            columns={name: type_name(dtype) for name, dtype in self._types.items()},
             parts=tuple(self._parts),
             blocks=self._hash.blocks,
             source=self._source,
@@ -264,7 +264,7 @@ class _Writer:
     def _begin(self, types: dict[str, pl.DataType]) -> None:
         self._types = types
         blocks = self._parent.blocks if self._parent else ()
-        self._hash = RowHash({name: str(dtype) for name, dtype in types.items()}, blocks)
+        self._hash = RowHash({name: type_name(dtype) for name, dtype in types.items()}, blocks)
 
     def _flush(self) -> None:
         if not self._buffered_rows:
@@ -302,8 +302,8 @@ def _fitted_series(series: pl.Series, dtype: pl.DataType, source: str) -> pl.Ser
         raise SourceError(
             f'the column "{series.name}" changes its type',
             where=source,
-            received=str(found),
-            allowed=str(dtype),
+            received=type_name(found),
+            allowed=type_name(dtype),
             next_step="read all files together as one snapshot: types are then settled over all rows",
         )
     return plain_series(series, dtype, where=source)

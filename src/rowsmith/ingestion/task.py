@@ -17,6 +17,7 @@ from rowsmith.conform.series import conform_series
 from rowsmith.errors import DataError, RecipeError
 from rowsmith.ingestion.facts import count_levels, describe
 from rowsmith.ingestion.kinds import Reading, find_kind, reading_as
+from rowsmith.ingestion.sources.plain import type_name
 from rowsmith.recipe import TargetSection
 from rowsmith.schema import MAX_CATEGORIES, NUMERIC_KINDS, Column, Parsing
 from rowsmith.types import ColumnKind, Role, Task
@@ -59,7 +60,7 @@ def settle_target(series: pl.Series, section: TargetSection, kind: ColumnKind | 
         missing=1 - int(levels["rows"].sum()) / len(series),
         categories=tuple(counted[:MAX_CATEGORIES]),
         level_count=len(counted),
-        stored=str(series.dtype),
+        stored=type_name(series.dtype),
         parsing=Parsing(nulls=reading.parsing.nulls),
     )
     return Target(column, task, labels)

@@ -26,7 +26,7 @@ MAX_LEVELS = 20
 MIN_PURITY = 0.999
 ADVICE = (
     "Ask whether it is known before the prediction is needed. If not, put it into [columns] ignore; "
-    'if it is, accept this with [checks] ignore = ["leakage"].'
+    'if it is, accept this with [checks] ignore = ["target_leakage"].'
 )
 
 
@@ -103,4 +103,6 @@ def _thresholds_part(values: pl.Series, truth: Rows) -> bool:
     return changes == len(np.unique(truth[known])) - 1
 
 
-CHECK = Check("leakage", "A column gives the target away", Severity.WARNING, check_no_column_gives_the_target_away)
+CHECK = Check(
+    "target_leakage", "A column gives the target away", Severity.WARNING, check_no_column_gives_the_target_away
+)

@@ -38,6 +38,13 @@ def plain_type(dtype: pl.DataType) -> pl.DataType:
     return STRING
 
 
+def type_name(dtype: pl.DataType) -> str:
+    """The name of a plain type, the same in every release of polars: it is part of what a snapshot's id is made of."""
+    if isinstance(dtype, pl.Datetime):
+        return f"Datetime[{dtype.time_zone}]" if dtype.time_zone else "Datetime"
+    return type(dtype).__name__
+
+
 def final_type(dtype: pl.DataType) -> pl.DataType:
     return STRING if isinstance(dtype, pl.Null) else dtype
 

@@ -126,8 +126,10 @@ class _Reader:
     def _parse(self, data: bytes, *, quoted: bool) -> pl.DataFrame | None:
         if not data:
             return None
+        # Bytes that happen to begin like a compressed file ("x^") would be unpacked; a first line keeps polars from it.
         frame = pl.read_csv(
-            data,
+            b"-\n" + data,
+            skip_lines=1,
             has_header=False,
             schema={name: pl.String() for name in self.names},
             separator=self.dialect.separator,

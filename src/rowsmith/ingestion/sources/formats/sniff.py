@@ -40,13 +40,15 @@ def choose_format(file: LocalFile, formats: Sequence[Format]) -> Format:
     if marked is not None:
         if named is None or named is marked or (not named.is_text and named.recognises(head)):
             return marked
-        raise _contradiction(file, f"a {marked.title} file", f"rename it to end in {marked.extensions[0]}")
+        raise _contradiction(
+            file, f"{_article(marked.title)} {marked.title} file", f"rename it to end in {marked.extensions[0]}"
+        )
     for mark, what, next_step in FOREIGN:
         if head.startswith(mark):
             raise _contradiction(file, what, next_step)
     if named is not None and not named.is_text:
         raise SourceError(
-            f"this is not a {named.title} file, though its name ends in {file.extension}",
+            f"this is not {_article(named.title)} {named.title} file, though its name ends in {file.extension}",
             where=file.name,
             received=f"a file that begins with {head[:8]!r}",
             next_step=f"write it again as {named.title}; it may be damaged, or of another format",
@@ -85,3 +87,7 @@ def is_wide_text(head: bytes) -> str:
 def _contradiction(file: LocalFile, what: str, next_step: str) -> SourceError:
     called = f", though its name ends in {file.extension}" if file.extension else ""
     return SourceError(f"this is {what}{called}", where=file.name, next_step=next_step)
+
+
+def _article(title: str) -> str:
+    return "an" if title[0] in "AEIOU" else "a"
