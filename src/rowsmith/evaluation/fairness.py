@@ -19,7 +19,7 @@ from rowsmith.evaluation.intervals import effective_rows, plain, wilson
 from rowsmith.evaluation.segments import Segment, score_with_error, segments_of
 from rowsmith.evaluation.testset import TestSet
 from rowsmith.schema import NUMERIC_KINDS, Column, Policies, Schema
-from rowsmith.types import Array, ColumnKind, Interval, JsonObject, Role, Task
+from rowsmith.types import Array, ColumnKind, Interval, JsonObject, Role, Rows, Task
 
 MIN_ROWS = 30
 MAX_GROUPS = 20
@@ -43,6 +43,10 @@ MEANINGS: Mapping[str, str] = {
     "mean_absolute_error": "How much farther off the answers for one group are than for another.",
 }
 """What each gap says, in a sentence or two."""
+
+BASES = {"true_positive_rate": 1, "false_positive_rate": 0}
+"""Rates that are shares of the rows whose true class is this one."""
+MEANS = frozenset({"mean_error", "mean_absolute_error"})
 
 Rate = Callable[..., float]
 
@@ -150,24 +154,27 @@ def _mean_absolute_error(y_true: Any, y_pred: Any, sample_weight: Any = None) ->
 
 
 def _with_interval(test: TestSet, name: str, value: float, segment: Segment) -> JsonObject:
-    """Wilson's interval for a share, a normal one for a mean."""
+    """Wilson's interval for a share, a normal one for a mean of errors."""
     rows = segment.rows
-    if name in ("true_positive_rate", "false_positive_rate"):
-        rows = rows[test.truth[rows] == (1 if name == "true_positive_rate" else 0)]
-    weights = None if test.weights is None else test.weights[rows]
-    count = effective_rows(weights, len(rows))
-    interval = wilson(value, count)
-    if name.startswith("mean"):
-        residuals = test.truth[rows] - test.scores[rows, 0]
-        spread = np.std(residuals if name == "mean_error" else np.abs(residuals), ddof=1) if len(rows) > 1 else math.nan
-        half = Z * float(spread) / math.sqrt(count) if count else math.nan
-        interval = Interval(value - half, value + half) if math.isfinite(half) else None
+    if name in BASES:
+        rows = rows[test.truth[rows] == BASES[name]]
+    count = effective_rows(None if test.weights is None else test.weights[rows], len(rows))
+    interval = _mean_interval(test, name, value, rows, count) if name in MEANS else wilson(value, count)
     return {
         "value": plain(value),
         "low": interval.low if interval else None,
         "high": interval.high if interval else None,
         "rows": len(rows),
     }
+
+
+def _mean_interval(test: TestSet, name: str, value: float, rows: Rows, count: float) -> Interval | None:
+    if len(rows) < 2 or count <= 0:
+        return None
+    residuals = test.truth[rows] - test.scores[rows, 0]
+    spread = float(np.std(residuals if name == "mean_error" else np.abs(residuals), ddof=1))
+    half = Z * spread / math.sqrt(count)
+    return Interval(value - half, value + half)
 
 
 def _gaps(test: TestSet, groups: list[JsonObject]) -> list[JsonObject]:

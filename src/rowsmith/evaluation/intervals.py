@@ -13,8 +13,10 @@ from rowsmith.types import Array, Interval, Metric, Rows, Vector
 CONFIDENCE = 0.95
 MAX_RESAMPLES = 1000
 MIN_RESAMPLES = 100
-# Work of one bootstrap, in rows times resamples times classes: about a second for every system compared.
+# Work of one bootstrap, in rows times resamples, and times classes where there are more than two: about half a
+# second for every system compared. A resample costs as much as LEAST rows, however few there are.
 WORK = 8_000_000
+LEAST = 4_000
 MAX_ROWS = 50_000
 MIN_ROWS = 2_000
 
@@ -63,11 +65,12 @@ class Bootstrap:
         seed: int = 0,
     ) -> Bootstrap:
         """`weights` and `groups` (any codes) are None or of shape (rows,). The work is bounded by `WORK`."""
-        share = max(classes // 2, 1)
+        share = classes if classes > 2 else 1
         limit = max_rows or max(MAX_ROWS // share, MIN_ROWS)
         kept, scale = _part(rows, groups, limit, np.random.default_rng([seed, 1]))
         if resamples is None:
-            resamples = int(np.clip(WORK // max(len(kept) * share, 1), MIN_RESAMPLES, MAX_RESAMPLES))
+            work = max(len(kept), LEAST) * share
+            resamples = int(np.clip(WORK // work, MIN_RESAMPLES, MAX_RESAMPLES))
         return cls(
             rows=kept,
             scale=scale,
@@ -119,10 +122,12 @@ def wilson(share: float, rows: float, confidence: float = CONFIDENCE) -> Interva
         return None
     from statistics import NormalDist
 
+    share = min(max(share, 0.0), 1.0)
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
     half = z / (1 + z * z / rows) * math.sqrt(share * (1 - share) / rows + z * z / (4 * rows * rows))
-    return Interval(max(middle - half, 0.0), min(middle + half, 1.0))
+    # Rounding may not push an end past the share itself, nor out of the unit.
+    return Interval(min(max(middle - half, 0.0), share), max(min(middle + half, 1.0), share))
 
 
 def effective_rows(weights: Vector | None, rows: int) -> float:

@@ -222,7 +222,7 @@ def _notes(test: TestSet, bootstrap: Bootstrap, importance: list[JsonObject]) ->
     if bootstrap.scale < 1:
         notes.append(f"Intervals were computed on {len(bootstrap.rows):,} of the {test.rows:,} test rows and scaled.")
     if test.groups is not None:
-        count = int(test.groups.max()) + 1
+        count = len(np.unique(test.groups))
         notes.append("Intervals draw whole groups of rows, so rows of one group do not count as independent.")
         if count < FEW_GROUPS:
             notes.append(f"The test part has only {count} groups: the intervals are rough.")
