@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, request
+from flask import Flask, request
 
 from rowsmith.serving.addresses import is_loopback
 from rowsmith.serving.errors import Problem
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+FOREIGN_SITES = frozenset({"cross-site", "same-site"})
 
 # Everything comes from this server; nothing is inline. The report, which is one self-contained file, is served
-# under a policy of its own inside a sandbox (see pages/report.py).
-CONTENT_POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
-HEADERS = {
-    "Content-Security-Policy": CONTENT_POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "SAMEORIGIN",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
-}
+# under a policy of its own inside a sandbox (see pages/versions.py).
+POLICY = "Content-Security-Policy"
+HEADERS = [
+    (POLICY, "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "SAMEORIGIN"),
+    ("Referrer-Policy", "same-origin"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
+]
 
 
 def register(app: Flask, *, host: str) -> None:
@@ -32,16 +39,33 @@ def register(app: Flask, *, host: str) -> None:
     resolve to 127.0.0.1 (DNS rebinding) is refused.
     """
     only_loopback = is_loopback(host)
+    app.wsgi_app = _with_headers(app.wsgi_app)  # type: ignore[assignment, method-assign]
 
     @app.before_request
     def refuse_strangers() -> None:
-        if only_loopback and not is_loopback(urlsplit(f"//{request.host}").hostname or ""):
+        if only_loopback and not _names_loopback(request.host):
             raise Problem("foreign-request", "this server answers to localhost only")
-        if request.method not in SAFE_METHODS and request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}:
+        if request.method not in SAFE_METHODS and request.headers.get("Sec-Fetch-Site") in FOREIGN_SITES:
             raise Problem("foreign-request", "this request was made by a page of another site")
 
-    @app.after_request
-    def add_headers(response: Response) -> Response:
-        for name, value in HEADERS.items():
-            response.headers.setdefault(name, value)
-        return response
+
+@lru_cache(maxsize=256)
+def _names_loopback(host: str) -> bool:
+    """Of a Host header, with a port or without."""
+    try:
+        return is_loopback(urlsplit(f"//{host}").hostname or "")
+    except ValueError:
+        return False
+
+
+def _with_headers(application: WSGIApplication) -> WSGIApplication:
+    """Around the application and not inside it: a list joined to a list costs a request next to nothing."""
+
+    def wrapped(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+            own_policy = any(name == POLICY for name, _ in headers)
+            return start_response(status, headers + (HEADERS[1:] if own_policy else HEADERS), *error)
+
+        return application(environ, start)
+
+    return wrapped

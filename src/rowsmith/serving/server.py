@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from rowsmith.settings import Settings
     from rowsmith.workflows.project import Project
 
-# Threads wait for the disk while the log is written; more of them only take turns on the interpreter's lock.
-THREADS = 8
+# Threads wait for the disk while the log is written; more would only take turns on the interpreter's lock.
+THREADS = min(8, 2 * (os.cpu_count() or 1) + 1)
+# Workers share the cores: threads of one that spin while they wait would take them from the other.
+WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
 PORT_SECONDS = 3.0
 READY_SECONDS = 60.0
 STOP_SECONDS = 15
@@ -129,6 +131,8 @@ def _granian(project: Project, settings: Settings, announce: Callable[[], None])
     from granian.log import LogLevels
 
     multiprocessing.set_start_method("spawn", force=True)
+    for name, value in WORKER_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     counters = Path(tempfile.mkdtemp(prefix="rowsmith-counters-"))
     # A copy without what the project has opened: workers open their own database.
     load = partial(_load_worker, replace(project), settings, counters)

@@ -131,6 +131,8 @@ def _drivers(explanation: Explanation, row: dict[str, Any], schema: Schema) -> t
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
     return "missing" if value is None else str(value)
 
 

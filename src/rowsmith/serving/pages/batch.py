@@ -50,6 +50,9 @@ def score() -> BaseResponse | tuple[str, int]:
     """Score an uploaded file, and go to the page of the result."""
     site = services()
     request.max_content_length = site.settings.max_upload_mb * MEGABYTE
+    if (request.content_length or 0) > request.max_content_length:
+        # Said before a byte is read; a body without a length is cut off where the limit is.
+        raise Problem("too-large", f"the file is larger than {site.settings.max_upload_mb} MB")
     served = site.champion.current()
     file = request.files.get("file")
     if file is None or not file.filename:

@@ -9,6 +9,7 @@ from flask import Blueprint, render_template, request
 from rowsmith.errors import RowsmithError
 from rowsmith.registry.versions import Version
 from rowsmith.serving.examples import example_row
+from rowsmith.serving.pages.layout import figure, plural, when
 from rowsmith.serving.pages.scores import interval_text, score_line
 from rowsmith.serving.pages.snippets import curl
 from rowsmith.serving.services import services
@@ -49,12 +50,27 @@ def home() -> str:
         champion=champion,
         inputs=served.inputs if served else None,
         fault=site.champion.fault,
+        facts=_facts(champion) if champion else (),
         line=score_line(_evaluation(champion)) if champion else None,
         versions=[_row(version, champion) for version in reversed(versions[-MAX_VERSIONS:])],
         more_versions=max(len(versions) - MAX_VERSIONS, 0),
         ledger=tuple(reversed(project.registry.ledger(name)))[:MAX_LINES],
         curl=curl(request.host_url, {"row": example_row(served.inputs)}) if served else "",
     )
+
+
+def _facts(champion: Version) -> list[tuple[str, str]]:
+    """What there is to say about the champion in a few words; what is not known is left out."""
+    lineage = champion.lineage
+    known = {
+        "Made": when(champion.created),
+        "Trained on": plural(lineage["rows_trained"], "row") if "rows_trained" in lineage else "",
+        "Tested on": plural(lineage["rows_tested"], "row") if "rows_tested" in lineage else "",
+        "Trained in": f"{figure(lineage['train_seconds'], 3)} s" if "train_seconds" in lineage else "",
+        "Snapshot": champion.snapshot_id[:12],
+        "Recipe": champion.recipe_hash[:12],
+    }
+    return [(term, text) for term, text in known.items() if text]
 
 
 def _row(version: Version, champion: Version | None) -> VersionRow:

@@ -57,7 +57,7 @@ def figure(value: float | None, digits: int = 4) -> str:
     if float(value).is_integer() and abs(value) < 1e15:
         return f"{value:,.0f}"
     if abs(value) >= 10 ** (digits - 1):
-        return f"{value:,.{1 if abs(value) < 10**digits else 0}f}"
+        return f"{value:,.{1 if abs(value) < 10**digits else 0}f}".removesuffix(".0")
     return f"{value:.{digits}g}" if abs(value) >= 1e-4 else f"{value:.2g}"
 
 

@@ -6,16 +6,18 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, render_template
 
-from rowsmith.monitoring.report import MonitorReport
 from rowsmith.serving.champion import Served
-from rowsmith.serving.pages.layout import figure, percent
+from rowsmith.serving.pages.layout import figure, label, percent
 from rowsmith.serving.services import services
 from rowsmith.types import JsonObject
 from rowsmith.workflows.project import Project
+
+if TYPE_CHECKING:
+    from rowsmith.monitoring.report import MonitorReport
 
 blueprint = Blueprint("monitoring", __name__)
 
@@ -26,6 +28,8 @@ LEVELS = {
     "warn": ("warn", "Something has changed"),
     "act": ("bad", "Something has to be done"),
 }
+
+TOO_EARLY = ("", "Too early to tell")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class Recent:
         self._report: MonitorReport | None = None
 
     def of(self, project: Project, served: Served) -> MonitorReport:
-        from rowsmith.workflows.monitor import monitor  # here: it knows of training, which a server starts without
+        from rowsmith.workflows.monitor import monitor  # here: its statistics would slow the start of the server
 
         key = (str(project.store), served.version.number)
         with self._lock:
@@ -95,7 +99,8 @@ def view_of(report: JsonObject, metric: str) -> dict[str, Any]:
     windows: list[JsonObject] = report["windows"]
     newest = windows[-1] if windows else None
     judged = next((window for window in reversed(windows) if window["judged"]), None)
-    tone, headline = LEVELS[report["verdict"]["level"]]
+    level = report["verdict"]["level"]
+    tone, headline = TOO_EARLY if level == "ok" and judged is None else LEVELS[level]
     return {
         "verdict": report["verdict"],
         "tone": tone,
@@ -107,6 +112,7 @@ def view_of(report: JsonObject, metric: str) -> dict[str, Any]:
         "judged": judged,
         "drift": [_drift_row(item) for item in sorted(judged["drift"], key=_loudness, reverse=True)] if judged else [],
         "scores": judged["scores"] if judged else [],
+        "metric_title": label(metric),
         "min_rows": report["min_rows"],
         "length": report["length"],
     }
@@ -205,11 +211,17 @@ def _drift_row(item: JsonObject) -> DriftRow:
         state=state,
         tone=tone,
         effect=figure(item["effect"], 2),
-        sentence=item["sentence"],
+        sentence=_without_name(item["sentence"], item["column"]),
         missing=percent(item["missing"]),
         unseen=percent(item["unseen"]),
         bars=_spark(item["bars"]),
     )
+
+
+def _without_name(sentence: str, column: str) -> str:
+    """The row is named already."""
+    rest = sentence.removeprefix(column).partition(": ")[2] if sentence.startswith(column) else ""
+    return rest or sentence
 
 
 def _spark(bars: list[JsonObject]) -> tuple[SparkBar, ...]:

@@ -9,6 +9,7 @@ from rowsmith.serving.errors import KINDS, Problem
 from rowsmith.serving.examples import example_row
 from rowsmith.serving.pages.snippets import curl, python
 from rowsmith.serving.services import services
+from rowsmith.types import JsonObject
 
 blueprint = Blueprint("reference", __name__)
 

@@ -7,7 +7,7 @@
     if (!navigator.clipboard) continue;
     button.hidden = false;
     button.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(button.parentElement.querySelector("code").textContent);
+      await navigator.clipboard.writeText(button.closest(".copy-row").querySelector("code").textContent);
       button.textContent = "Copied";
       setTimeout(() => { button.textContent = "Copy"; }, 1500);
     });
@@ -37,7 +37,7 @@
     aria: { enabled: true },
     textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: color("ink-soft") },
     grid: { left: 8, right: 12, top: chart.series.length > 1 ? 34 : 14, bottom: 4, containLabel: true },
-    legend: chart.series.length > 1 ? { top: 0, left: 0, icon: "roundRect", itemWidth: 12, itemHeight: 8, textStyle: { color: color("ink-soft") } } : undefined,
+    legend: chart.series.length > 1 ? { type: "scroll", top: 0, left: 0, icon: "roundRect", itemWidth: 12, itemHeight: 8, textStyle: { color: color("ink-soft") } } : undefined,
     /* Drawn on the canvas: a tooltip in HTML would need inline styles, which the content policy forbids. */
     tooltip: { trigger: "axis", renderMode: "richText", backgroundColor: color("surface"), borderColor: color("edge"), textStyle: { color: color("ink") } },
     xAxis: { type: "category", data: chart.labels, axisLine: { lineStyle: { color: color("edge") } }, axisTick: { show: false }, axisLabel: { color: color("ink-soft"), hideOverlap: true } },

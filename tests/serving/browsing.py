@@ -1,0 +1,86 @@
+"""A server of our own on a free loopback port, and a headless Chromium that reports what it complains about."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+START = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+if __name__ == "__main__":
+    from rowsmith.recipe import Recipe
+    from rowsmith.serving.server import serve
+    from rowsmith.settings import Settings
+    from rowsmith.workflows.project import open_project
+
+    root, port, workers = sys.argv[1:4]
+    project = open_project(root).with_recipe(Recipe.from_dict({"name": "loans"}))
+    settings = replace(Settings(), port=int(port), workers=int(workers))
+    serve(project, settings, on_ready=lambda address: print(address, flush=True))
+"""
+BROWSER_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+class Server:
+    """A running `serve` in a process of its own."""
+
+    def __init__(self, root: Path, *, port: int = 0, workers: int = 2) -> None:
+        script = root / "start_server.py"
+        script.write_text(START, encoding="utf-8")
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, str(script), str(root), str(port), str(workers)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        assert self.process.stdout is not None
+        self.address = self.process.stdout.readline().strip()
+        if not re.fullmatch(r"http://127\.0\.0\.1:\d+", self.address):
+            self.process.kill()
+            raise AssertionError(f"the server did not start: {self.process.communicate()}")
+        self.port = int(self.address.rsplit(":", 1)[1])
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+        """The exit status, and what was written to standard error."""
+        self.process.send_signal(how)
+        try:
+            _, errors = self.process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        return self.process.returncode, errors
+
+
+@contextmanager
+def running(root: Path, **options: Any) -> Iterator[Server]:
+    server = Server(root, **options)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.stop()
+
+
+def chromium() -> str | None:
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -1,0 +1,164 @@
+"""/health, /metrics, /openapi.json, the listings and the labels."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from rowsmith.schema import Policies
+from rowsmith.serving.app import create_app
+from rowsmith.serving.services import KEY
+from rowsmith.settings import Settings
+from rowsmith.workflows.project import Project
+from tests.serving.conftest import closed
+from tests.serving.models import a_row, make_project
+
+
+def test_health_tells_who_answers(client: FlaskClient, empty_client: FlaskClient) -> None:
+    response = client.get("/health")
+    assert response.get_json() == {"live": True, "ready": True, "model": "loans", "version": 1}
+    assert response.headers["Cache-Control"] == "no-store"
+    response = empty_client.get("/health")
+    assert (response.status_code, response.get_json()) == (503, {"live": True, "ready": False})
+
+
+def test_models_and_versions_are_listed(client: FlaskClient) -> None:
+    assert client.get("/api/v1/models").get_json() == {"models": [{"name": "loans", "champion": 1}]}
+    listed = client.get("/api/v1/models/loans/versions").get_json()
+    (version,) = listed["versions"]
+    assert listed["name"] == "loans"
+    assert version["champion"] is True and version["metric"] == "roc_auc" and version["score"] > 0.5
+    response = client.get("/api/v1/models/nobody/versions")
+    assert (response.status_code, response.get_json()["type"]) == (404, "/problems/not-found")
+
+
+def test_listings_of_an_empty_store(empty_client: FlaskClient, tmp_path: Path) -> None:
+    assert empty_client.get("/api/v1/models").get_json() == {"models": []}
+    assert empty_client.get("/api/v1/models/loans/versions").status_code == 404
+    assert not list(tmp_path.iterdir()), "looking must not make a store"
+
+
+def test_outcomes_are_joined_by_id(tmp_path: Path) -> None:
+    project = make_project(tmp_path, "default")
+    app = create_app(project, Settings())
+    client = app.test_client()
+    items = client.post("/api/v1/predict", json={"rows": [a_row(), a_row()]}).get_json()["predictions"]
+    body = {"labels": [{"id": items[0]["id"], "label": "yes"}, {"id": "unknown", "label": "no"}]}
+    outcome = client.post("/api/v1/labels", json=body).get_json()
+    assert outcome["added"] == 1
+    assert outcome["unknown"] == ["unknown"]
+    assert client.post("/api/v1/labels", json=body).get_json()["unchanged"] == 1
+    entries = project.log.window("loans").entries
+    assert dict(zip(entries["id"], entries["label"], strict=True)) == {items[0]["id"]: "yes", items[1]["id"]: None}
+    closed(app)
+
+
+@pytest.mark.parametrize(
+    ("labels", "pointer"),
+    [
+        ([{"id": "a"}], "/labels/0"),
+        ([{"id": 3, "label": "yes"}], "/labels/0/id"),
+        ([{"id": "", "label": "yes"}], "/labels/0/id"),
+        ([{"id": "a", "label": "yes"}, {"id": "b", "label": None}], "/labels/1/label"),
+        ([{"id": "a", "label": ["yes"]}], "/labels/0/label"),
+        (["a"], "/labels/0"),
+    ],
+)
+def test_bad_labels_are_named(client: FlaskClient, labels: Any, pointer: str) -> None:
+    response = client.post("/api/v1/labels", json={"labels": labels})
+    assert response.status_code == 422
+    assert response.get_json()["errors"][0]["pointer"] == pointer
+
+
+@pytest.mark.parametrize("body", [{}, {"labels": []}, {"labels": {}}, {"rows": []}])
+def test_labels_of_another_shape(client: FlaskClient, body: Any) -> None:
+    assert client.post("/api/v1/labels", json=body).status_code == 422
+
+
+def test_metrics_count_requests_predictions_and_time(binary_project: Project) -> None:
+    app = create_app(binary_project, Settings())
+    client = app.test_client()
+    client.post("/api/v1/predict", json={"rows": [a_row()] * 3})
+    client.post("/api/v1/predict", json={"rows": []})
+    client.get("/api/v1/predict")
+    client.get("/wp-admin/setup.php")
+    text = client.get("/metrics").text
+    assert 'rowsmith_model_info{name="loans",version="1",task="binary"} 1' in text
+    assert 'rowsmith_requests_total{method="POST",route="/api/v1/predict",status="200"} 1' in text
+    assert 'rowsmith_requests_total{method="POST",route="/api/v1/predict",status="422"} 1' in text
+    assert 'rowsmith_requests_total{method="GET",route="unknown",status="404"} 1' in text
+    assert "wp-admin" not in text
+    given = re.findall(r'rowsmith_predictions_total\{model="loans",version="1",class="(?:yes|no)"\} (\d+)', text)
+    assert sum(map(int, given)) == 3
+    assert 'rowsmith_request_duration_seconds_bucket{route="/api/v1/predict",le="+Inf"} 2' in text
+    assert 'rowsmith_request_duration_seconds_count{route="/api/v1/predict"} 2' in text
+    app.extensions[KEY].close()
+
+
+def test_metrics_in_both_formats(client: FlaskClient) -> None:
+    client.get("/health")
+    plain = client.get("/metrics")
+    assert plain.content_type.startswith("text/plain; version=0.0.4")
+    assert "# TYPE rowsmith_requests_total counter" in plain.text
+    assert "# EOF" not in plain.text
+    newer = client.get("/metrics", headers={"Accept": "application/openmetrics-text;version=1.0.0"})
+    assert newer.content_type.startswith("application/openmetrics-text")
+    assert "# TYPE rowsmith_requests counter" in newer.text
+    assert newer.text.endswith("# EOF\n")
+
+
+def refs(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        return [node["$ref"]] if "$ref" in node else [ref for item in node.values() for ref in refs(item)]
+    return [ref for item in node for ref in refs(item)] if isinstance(node, list) else []
+
+
+@pytest.mark.parametrize("target", ["default", "rate", "amount"])
+def test_the_openapi_document_is_whole_and_its_examples_work(project_of: dict[str, Project], target: str) -> None:
+    app = create_app(project_of[target], Settings())
+    client = app.test_client()
+    document = client.get("/openapi.json").get_json()
+    assert document["openapi"].startswith("3.1")
+    for ref in refs(document):
+        node = document
+        for part in ref.removeprefix("#/").split("/"):
+            node = node[part]
+    examples = document["paths"]["/api/v1/predict"]["post"]["requestBody"]["content"]["application/json"]["examples"]
+    for example in examples.values():
+        response = client.post("/api/v1/predict", json=example["value"])
+        assert response.status_code == 200
+        assert all("warnings" not in item for item in response.get_json()["predictions"])
+    served = {path for path in document["paths"] if path != "/api/v1/models/{name}/versions"}
+    assert served <= {rule.rule for rule in app.url_map.iter_rules()}
+    app.extensions[KEY].close()
+
+
+def test_the_row_is_typed_by_the_models_schema(client: FlaskClient) -> None:
+    row = client.get("/openapi.json").get_json()["components"]["schemas"]["Row"]
+    assert row["properties"]["age"]["type"] == ["number", "null"]
+    assert "18 to 79" in row["properties"]["age"]["description"]
+    assert row["properties"]["owner"]["type"] == ["boolean", "null"]
+    assert "car" in row["properties"]["purpose"]["anyOf"][0]["anyOf"][0]["enum"]
+    assert "2024-01-01" in row["properties"]["opened"]["description"]
+    assert "income" not in row["required"] and "age" in row["required"]
+    assert "default" not in row["properties"]
+    assert row["additionalProperties"] is True
+
+
+def test_strict_policies_make_a_strict_document(tmp_path: Path) -> None:
+    policies = Policies(unknown_column="error", unseen_category="error", missing_value="error")
+    app = create_app(make_project(tmp_path, "default", policies=policies), Settings())
+    row = app.test_client().get("/openapi.json").get_json()["components"]["schemas"]["Row"]
+    assert row["properties"]["purpose"]["enum"] == ["car", "home", "school", "travel"]
+    assert row["properties"]["age"]["type"] == "number"
+    assert row["properties"]["income"]["type"] == ["number", "null"]
+    assert row["additionalProperties"] is False
+    closed(app)
+
+
+def test_no_document_without_a_model(empty_client: FlaskClient) -> None:
+    assert empty_client.get("/openapi.json").status_code == 503
