@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from scipy import sparse
+from threadpoolctl import threadpool_limits
 
 from rowsmith.state import State
 from rowsmith.transformation.ngrams import Hashes, ngrams
@@ -52,7 +53,9 @@ class TextEmbedding:
         counts = _weighted_counts(rows, hashes, len(texts), vocabulary, weights)
         norms = _norms(counts)
         matrix = sparse.diags_array(1 / np.where(norms > 0, norms, 1)) @ counts
-        directions = _strongest_directions(matrix.astype(np.float32), dimensions, generator)
+        # The bits must not depend on how many threads this machine gives to BLAS.
+        with threadpool_limits(1, user_api="blas"):
+            directions = _strongest_directions(matrix.astype(np.float32), dimensions, generator)
         return cls(vocabulary, weights, directions.astype(np.float32))
 
     def __post_init__(self) -> None:
