@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections import defaultdict
 from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from rowsmith.recipe import TrainSection
 from rowsmith.training.data import Shape, TrainingData
@@ -72,20 +73,21 @@ class Prices:
     """Seconds of a fit: the family's own guess, corrected by what its fits took so far."""
 
     def __init__(self) -> None:
-        self._correction: dict[str, float] = defaultdict(lambda: 1.0)
+        self._correction: dict[str, float] = {}
 
     def guess(self, family: Family, shape: Shape, params: Params) -> float:
-        return self._correction[family.name] * family.cost(_limited(shape, params), params)
+        """A family that has not run yet is taken to be as wrong as the others: a busy machine slows them all."""
+        others = float(np.median(list(self._correction.values()))) if self._correction else 1.0
+        return self._correction.get(family.name, others) * family.cost(_limited(shape, params), params)
 
     def learn(self, family: Family, shape: Shape, params: Params, seconds: float, *, at_least: bool = False) -> None:
         """A fit took so long; `at_least` where it was cut short."""
         expected = family.cost(_limited(shape, params), params)
-        known = family.name in self._correction
-        before, now = self._correction[family.name], seconds / expected
+        now = seconds / expected
+        before = self._correction.get(family.name, now)
         if at_least:
             now = max(before, now)
-        share = LEARNING if known else 1.0
-        self._correction[family.name] = (1 - share) * before + share * now
+        self._correction[family.name] = (1 - LEARNING) * before + LEARNING * now
 
 
 def _limited(shape: Shape, params: Params) -> Shape:

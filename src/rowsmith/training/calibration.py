@@ -13,6 +13,7 @@ import numpy as np
 
 from rowsmith.model import Calibrator
 from rowsmith.state import State
+from rowsmith.training.families.links import sigmoid, softmax, two_classes
 from rowsmith.training.objective import log_loss
 from rowsmith.types import Array, Interval, Scores2D, Vector
 
@@ -30,13 +31,7 @@ class Temperature:
         self._inverse = inverse
 
     def apply(self, scores: Scores2D) -> Scores2D:
-        logits = self._inverse * np.log(np.clip(scores, TINY, 1.0))
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        # A column at a time: the order of the sum is then the same for one row and for many.
-        total = powers[:, 0].copy()
-        for column in range(1, powers.shape[1]):
-            total += powers[:, column]
-        return np.asarray(powers / total[:, None])
+        return softmax(self._inverse * np.log(np.clip(scores, TINY, 1.0)))
 
     def to_state(self) -> State:
         return State(self.kind, {"inverse": self._inverse})
@@ -56,8 +51,7 @@ class Platt:
         self._offset = offset
 
     def apply(self, scores: Scores2D) -> Scores2D:
-        event = 1.0 / (1.0 + np.exp(-(self._slope * log_odds(scores) + self._offset)))
-        return np.stack([1.0 - event, event], axis=1)
+        return two_classes(sigmoid(self._slope * log_odds(scores) + self._offset))
 
     def to_state(self) -> State:
         return State(self.kind, {"slope": self._slope, "offset": self._offset})

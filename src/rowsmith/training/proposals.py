@@ -44,7 +44,6 @@ class Tuner:
         self._seed = seed
         self._studies: dict[str, Any] = {}
         self._best: dict[str, float] = {}
-        self._base: dict[str, Params] = {}
         self._turn = 0
 
     def tell(self, run: Run, ask: Any) -> None:
@@ -52,9 +51,7 @@ class Tuner:
         import optuna
 
         family = self._families[run.family]
-        if run.error < self._best.get(run.family, float("inf")):
-            self._best[run.family] = run.error
-            self._base[run.family] = run.params
+        self._best[run.family] = min(run.error, self._best.get(run.family, float("inf")))
         study = self._study(family)
         failed = run.error == float("inf")
         if ask is not None:
@@ -67,13 +64,15 @@ class Tuner:
             for name, distribution in distributions.items()
             if name in run.params and distribution._contains(distribution.to_internal_repr(run.params[name]))
         }
-        if not failed and inside:
-            known = {name: distributions[name] for name in inside}
-            study.add_trial(optuna.trial.create_trial(params=inside, distributions=known, value=run.error))
+        # TPE models all settings together, and cannot use a trial that lacks some.
+        if not failed and len(inside) == len(distributions):
+            study.add_trial(optuna.trial.create_trial(params=inside, distributions=distributions, value=run.error))
 
     def ask(self) -> Proposal | None:
         """The next configuration, None where no family has succeeded that can be tuned."""
-        ranked = sorted(self._best, key=lambda name: (self._best[name], name))
+        ranked = sorted(
+            (name for name in self._best if self._best[name] < float("inf")), key=lambda name: (self._best[name], name)
+        )
         ranked = [name for name in ranked if self._families[name].space(self._shape)]
         if not ranked:
             return None
@@ -83,7 +82,7 @@ class Tuner:
         else:
             family = self._families[ranked[1 + (turn // TURNS) % (min(len(ranked), 3) - 1)]]
         trial = self._study(family).ask(_distributions(family.space(self._shape)))
-        return Proposal(family, {**self._base[family.name], **trial.params}, trial)
+        return Proposal(family, {**family.portfolio(self._shape)[0], **trial.params}, trial)
 
     def _study(self, family: Family) -> Any:
         if family.name not in self._studies:

@@ -225,8 +225,9 @@ class Search:
         left = self._clock.left
         if left is None:
             return None
-        if self._oof:
-            left *= LARGEST_SHARE if not run.results else 0.9
+        if run.deadline is None:
+            run.deadline = time.monotonic() + left * (LARGEST_SHARE if self._oof else 0.9)
+        left = min(left, run.deadline - time.monotonic())
         units_left = len(run.parts) - len(run.results)
         waves = -(-units_left // self._plan.workers)
         return max(left / max(waves, 1), 0.05)
@@ -267,14 +268,13 @@ class Search:
 
     def _first_and(self, proposals: list[Proposal]) -> list[Proposal]:
         """A first trial of which a model comes within a second or two, then the others."""
-        if not proposals:
-            return []
-        first = next((p for p in proposals if p.family.name == "lightgbm"), proposals[0])
-        rows = first_rows(self._data, first.family, first.params) if self._clock.deadline is not None else None
-        rest = [proposal for proposal in proposals if proposal is not first]
-        if rows is None:
-            return [first, *rest]
-        return [Proposal(first.family, {**first.params, "rows": rows}), *proposals]
+        quick = next((p.family for p in proposals if p.family.quick is not None), None)
+        if quick is None or quick.quick is None:
+            return proposals
+        params = dict(quick.quick)
+        if self._clock.deadline is not None and (rows := first_rows(self._data, quick, params)) is not None:
+            params["rows"] = rows
+        return [Proposal(quick, params), *proposals]
 
     # -- what came back ------------------------------------------------------------------------------------
 

@@ -72,6 +72,7 @@ class Run:
     score: float = float("nan")
     fold_scores: tuple[float, ...] = ()
     seconds: float = 0.0
+    deadline: float | None = None
 
     @property
     def is_complete(self) -> bool:

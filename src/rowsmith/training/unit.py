@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +22,14 @@ from rowsmith.training.data import Fold, TrainingData, digest_of
 from rowsmith.training.families import find_family
 from rowsmith.training.families.adapters import Constant, ScaledTarget, SomeClasses
 from rowsmith.training.families.base import Fit, Fitted, Params, Part
+from rowsmith.training.libraries import load, load_alone
 from rowsmith.types import Array, Rows, Scores2D, Task
 
 if TYPE_CHECKING:
     from rowsmith.model import Learner
 
+IS_WORKER = False
+"""Whether this process is a worker of ours, and nobody else's."""
 ALL_ROWS = -1
 """The number of the fold that trains on every row and validates none."""
 BLIND_ROUNDS = 100
@@ -73,8 +75,7 @@ class UnitResult:
 
 def run_unit(reference: DataReference, unit: Unit) -> UnitResult:
     """Learn and answer. Raises whatever a library raises; the supervisor makes a line of the leaderboard of it."""
-    for library in find_family(unit.family).libraries:
-        import_module(library)
+    (load_alone if IS_WORKER else load)(find_family(unit.family).libraries)
     start = time.monotonic()
     data = _open(reference) if isinstance(reference, Path) else reference
     fold = data.fold(unit.repeat, unit.fold) if unit.fold != ALL_ROWS else _all_rows(data)
@@ -218,6 +219,8 @@ def _open(folder: Path) -> TrainingData:
 
 def prepare_worker(environment: Mapping[str, str]) -> None:
     """First thing in a worker: settings that libraries read when they are loaded, and an end when the parent ends."""
+    global IS_WORKER
+    IS_WORKER = True
     os.environ.update(environment)
     # The terminal's Ctrl-C reaches the whole process group; the parent alone decides what happens then.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from rowsmith.errors import RecipeError
 from rowsmith.training.families import adapters
 from rowsmith.training.families.base import Family, Restorer
+from rowsmith.training.families.catboost import FAMILY as CATBOOST
 from rowsmith.training.families.constant import FAMILY as CONSTANT
+from rowsmith.training.families.extra_trees import FAMILY as EXTRA_TREES
 from rowsmith.training.families.lightgbm import FAMILY as LIGHTGBM
 from rowsmith.training.families.linear import FAMILY as LINEAR
+from rowsmith.training.families.xgboost import FAMILY as XGBOOST
 
-FAMILIES: tuple[Family, ...] = (LIGHTGBM, LINEAR)
+FAMILIES: tuple[Family, ...] = (LIGHTGBM, CATBOOST, LINEAR, EXTRA_TREES, XGBOOST)
 
 RESTORERS: Mapping[str, Restorer] = {
     **adapters.RESTORERS,

@@ -108,6 +108,7 @@ class Family:
     `space` is what tuning may change in the first of them. `cost(shape, params)` guesses seconds of one fit on
     one core, `memory(shape, params)` its megabytes beyond the rows themselves; measurements correct the first.
     `libraries` are the modules that `fit` imports; loading them is not counted as its time.
+    `quick` is a configuration that gives a fair model in the least time, to have one at once.
     With `refit` a model learned from all rows stands for the trial, instead of the bag of the fold models: right
     for families that gain nothing from averaging their like. `restorers` rebuild the
     family's learners from their State.
@@ -122,6 +123,7 @@ class Family:
     memory: Callable[[Shape, Params], float]
     restorers: Mapping[str, Restorer] = field(default_factory=dict)
     libraries: tuple[str, ...] = ()
+    quick: Params | None = None
     refit: bool = False
 
 

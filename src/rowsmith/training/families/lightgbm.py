@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,10 @@ MIDDLE: Params = {
     "bagging_fraction": 1.0,
     "lambda_l2": 1.0,
     "native_levels": 32,
+    "extra_trees": False,
     "rounds": 2000,
 }
 PORTFOLIO: tuple[Params, ...] = (
-    QUICK,
     MIDDLE,
     {**MIDDLE, "num_leaves": 8, "min_data_in_leaf": 10, "feature_fraction": 0.5, "lambda_l2": 5.0, "native_levels": 0},
     {
@@ -65,15 +66,14 @@ def cost(shape: Shape, params: Params) -> float:
     """About 40 ns for a row, column and level of a tree; early stopping ends most fits near 8 / learning rate."""
     rounds = float(min(params["rounds"], 8 / params["learning_rate"] + 40))
     leaves = float(params["num_leaves"])
-    one_round = 4e-9 * shape.rows * max(shape.columns, 4) * np.log2(max(leaves, 2)) + 2e-5 * leaves
-    return 0.05 + rounds * shape.outputs * float(one_round)
+    one_round = 4e-9 * shape.rows * max(shape.columns, 4) * math.log2(max(leaves, 2.0)) + 2e-5 * leaves
+    return float(0.05 + rounds * shape.outputs * one_round)
 
 
 def memory(shape: Shape, params: Params) -> float:
     """Bins of one byte a value, gradients and scores of every class, and histograms."""
-    return (
-        shape.rows * (shape.columns * 2 + 40 * shape.outputs) + 255 * 16 * shape.columns * params["num_leaves"]
-    ) / 1e6
+    histograms = 255 * 16 * shape.columns * float(params["num_leaves"])
+    return (shape.rows * (shape.columns * 2 + 40 * shape.outputs) + histograms) / 1e6
 
 
 def fit(fit: Fit) -> Fitted:
@@ -149,4 +149,5 @@ FAMILY = Family(
     memory=memory,
     restorers=RESTORERS,
     libraries=("lightgbm",),
+    quick=QUICK,
 )

@@ -13,6 +13,7 @@ import numpy as np
 from rowsmith.state import State
 from rowsmith.training.data import Shape
 from rowsmith.training.families.base import Family, Fit, Fitted, Params, Real, Space
+from rowsmith.training.families.links import sigmoid, softmax, two_classes
 from rowsmith.transformation.dense import DenseView
 from rowsmith.types import Array, Matrix, Scores2D, Task, Vector
 
@@ -108,7 +109,7 @@ def _squared(sums: Array, answers: Array, shares: Vector) -> tuple[float, Array]
 
 def _logistic(sums: Array, answers: Array, shares: Vector) -> tuple[float, Array]:
     losses = np.logaddexp(0.0, sums) - answers * sums
-    return float(shares @ losses[:, 0]), shares[:, None] * (_sigmoid(sums) - answers)
+    return float(shares @ losses[:, 0]), shares[:, None] * (sigmoid(sums) - answers)
 
 
 def _softmax(sums: Array, answers: Array, shares: Vector) -> tuple[float, Array]:
@@ -117,10 +118,6 @@ def _softmax(sums: Array, answers: Array, shares: Vector) -> tuple[float, Array]
     totals = powers.sum(axis=1)
     losses = np.log(totals) - (shifted * answers).sum(axis=1)
     return float(shares @ losses), shares[:, None] * (powers / totals[:, None] - answers)
-
-
-def _sigmoid(sums: Array) -> Array:
-    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(sums, -40.0, 40.0))))
 
 
 class LinearLearner:
@@ -153,14 +150,7 @@ class LinearLearner:
             sums[:, i] = (dense * row).sum(axis=1) + self._intercepts[i]
         if self._task is Task.REGRESSION:
             return sums
-        if len(self._coefficients) == 1:
-            event = _sigmoid(sums[:, 0].copy())
-            return np.stack([1.0 - event, event], axis=1)
-        powers = np.exp(sums - sums.max(axis=1, keepdims=True))
-        totals = powers[:, 0].copy()
-        for column in range(1, powers.shape[1]):
-            totals += powers[:, column]
-        return np.asarray(powers / totals[:, None])
+        return two_classes(sigmoid(sums[:, 0].copy())) if len(self._coefficients) == 1 else softmax(sums)
 
     def to_state(self) -> State:
         return State(

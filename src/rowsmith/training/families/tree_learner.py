@@ -11,11 +11,12 @@ import numpy as np
 from rowsmith.state import State
 from rowsmith.training.data import Shape
 from rowsmith.training.families.base import Fit, Part
-from rowsmith.training.families.trees import Evaluator
+from rowsmith.training.families.evaluator import Evaluator
 from rowsmith.transformation.target_encoding import TargetEncoding
 from rowsmith.types import Matrix, Scores2D, Task, Vector
 
 KIND = "trees"
+LARGEST = np.float32(1e37)
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ def prepare(fit: Fit, native_levels: int) -> Prepared:
     if validation is not None:
         validation = replace(validation, matrix=encoding.apply(validation.matrix))
     return Prepared(train, validation, native, encoding)
+
+
+def clipped(matrix: Matrix) -> Matrix:
+    """Infinities made finite, with room for the sum of two: not every library takes them. They split alike."""
+    return np.clip(matrix, -LARGEST, LARGEST)
 
 
 class TreeLearner:

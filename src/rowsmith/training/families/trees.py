@@ -1,38 +1,32 @@
-"""One evaluator for every family of trees: LightGBM's, read from its model text.
+"""Trees as text: the one form in which trees are kept, whichever library grew them. `evaluator.py` reads it.
 
-Other libraries' trees are written as that text (`model_text`), so that a model of any of them answers one row
-in microseconds through the C interface, and the library that grew the trees is not needed to serve them.
-Format: https://lightgbm.readthedocs.io (src/io/gbdt_model_text.cpp, src/io/tree.cpp); of its fields only those
-that prediction reads are kept.
+It is LightGBM's model text, of which only those fields are kept that prediction reads. Format:
+https://github.com/microsoft/LightGBM, src/io/gbdt_model_text.cpp and src/io/tree.cpp
 """
 
 from __future__ import annotations
 
-import ctypes
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from rowsmith.types import Array, Matrix, Scores2D, Vector
+from rowsmith.types import Array, Vector
 
 END_OF_TREES = "end of trees"
 NEEDED_FIELDS = frozenset(
     {"num_leaves", "num_cat", "split_feature", "threshold", "decision_type", "left_child", "right_child"}
     | {"leaf_value", "cat_boundaries", "cat_threshold", "is_linear", "shrinkage"}
 )
-DEFAULT_LEFT, MISSING_IS_NAN = 2, 8
-FLOAT32, NORMAL, RAW = 0, 0, 1
+IS_CATEGORY, DEFAULT_LEFT, MISSING_IS_NAN = 1, 2, 8
 
 
 @dataclass(frozen=True)
 class Tree:
-    """A binary tree in arrays. Node 0 is the root; a child below 0 is leaf `~child`.
+    """A binary tree in arrays, shape (nodes,) and, for `value`, (leaves,).
 
-    A row goes left when its value is at most the threshold, or is missing and `default_left` holds. A tree
-    without nodes has one leaf.
+    Node 0 is the root; a child below 0 is leaf `~child`. A row goes left when its value, a float32, is at most the
+    threshold, or is missing and `default_left` holds. A tree without nodes has one leaf.
     """
 
     feature: Array
@@ -42,18 +36,41 @@ class Tree:
     right: Array
     value: Vector
 
+    @classmethod
+    def of_nodes(
+        cls, left: Array, right: Array, feature: Array, threshold: Array, default_left: Array, value: Array
+    ) -> Tree:
+        """From libraries that keep nodes and leaves in one list, where a leaf has no left child (-1)."""
+        is_leaf = left < 0
+        place = np.where(is_leaf, ~(np.cumsum(is_leaf) - 1), np.cumsum(~is_leaf) - 1)
+        inner = ~is_leaf
+        return cls(
+            feature=feature[inner],
+            threshold=threshold[inner].astype(np.float64),
+            default_left=default_left[inner].astype(bool),
+            left=place[left[inner]],
+            right=place[right[inner]],
+            value=value[is_leaf].astype(np.float64),
+        )
 
-def model_text(trees: Sequence[Tree], *, features: int, outputs: int, objective: str, average: bool = False) -> str:
-    """Trees as a model. Tree i adds to output i % outputs; `average` divides by their number."""
+
+def model_text(
+    trees: Sequence[Tree], *, features: int, outputs: int, objective: str = "", average: bool = False
+) -> str:
+    """Trees as a model. Tree i adds to output i % outputs; `average` divides by the trees of an output.
+
+    `objective` is LightGBM's line that turns sums into answers (`binary sigmoid:1`, ...); without it sums are answers.
+    """
     blocks = [_tree_text(i, tree) for i, tree in enumerate(trees)]
     head = ["tree", "version=v4", f"num_class={outputs}", f"num_tree_per_iteration={outputs}", "label_index=0"]
-    head += [f"max_feature_idx={features - 1}", f"objective={objective}"]
+    head += [f"max_feature_idx={features - 1}"]
+    head += [f"objective={objective}"] if objective else []
     head += ["average_output"] if average else []
     return _join(head, features, blocks)
 
 
 def trimmed(text: str, features: int) -> str:
-    """LightGBM's own text without what prediction does not need, and without names."""
+    """LightGBM's own text without what prediction does not need, and with no more digits than it needs."""
     head, *blocks = text[: text.index(END_OF_TREES)].rstrip("\n").split("\nTree=")
     kept = [
         line
@@ -62,8 +79,14 @@ def trimmed(text: str, features: int) -> str:
     ]
     trees = []
     for i, block in enumerate(blocks):
-        fields = [line for line in block.splitlines()[1:] if line.split("=", 1)[0] in NEEDED_FIELDS]
-        trees.append("\n".join([f"Tree={i}", *fields, "", "", ""]))
+        fields = dict(line.split("=", 1) for line in block.splitlines()[1:] if "=" in line)
+        fields = {name: value for name, value in fields.items() if name in NEEDED_FIELDS}
+        if "threshold" in fields:
+            decisions = np.array(fields["decision_type"].split(), dtype=np.int64)
+            numbers = np.array(fields["threshold"].split(), dtype=np.float64)
+            fields["threshold"] = _thresholds(numbers, decisions & IS_CATEGORY != 0)
+        fields["leaf_value"] = _values(np.array(fields["leaf_value"].split(), dtype=np.float64))
+        trees.append("\n".join([f"Tree={i}", *(f"{name}={value}" for name, value in fields.items()), "", "", ""]))
     return _join(kept, features, trees)
 
 
@@ -81,12 +104,12 @@ def _tree_text(number: int, tree: Tree) -> str:
         decision = MISSING_IS_NAN + DEFAULT_LEFT * tree.default_left.astype(np.int64)
         lines += [
             f"split_feature={_words(tree.feature)}",
-            f"threshold={_numbers(tree.threshold)}",
+            f"threshold={_thresholds(tree.threshold, np.zeros(len(tree.threshold), dtype=bool))}",
             f"decision_type={_words(decision)}",
             f"left_child={_words(tree.left)}",
             f"right_child={_words(tree.right)}",
         ]
-    lines += [f"leaf_value={_numbers(tree.value)}", "is_linear=0", "shrinkage=1", "", "", ""]
+    lines += [f"leaf_value={_values(tree.value)}", "is_linear=0", "shrinkage=1", "", "", ""]
     return "\n".join(lines)
 
 
@@ -94,77 +117,24 @@ def _words(values: Array) -> str:
     return " ".join(map(str, values.tolist()))
 
 
-def _numbers(values: Vector) -> str:
-    return " ".join(map(repr, values.astype(np.float64).tolist()))
+def _values(values: Vector) -> str:
+    return " ".join([f"{value:.9g}" for value in values.tolist()])
 
 
-class Evaluator:
-    """Trees that predict. Batches and single rows run the same C++ code over a row, so their bits agree."""
-
-    def __init__(self, text: str, *, outputs: int, raw: bool = False) -> None:
-        self.text = text
-        self.outputs = outputs
-        self._raw = raw
-        import lightgbm
-
-        self._booster: Any = lightgbm.Booster(model_str=text)
-        self._local = threading.local()
-
-    def predict(self, matrix: Matrix) -> Scores2D:
-        """Shape (rows, features) to (rows, outputs): what the model's objective makes of the sums of leaves."""
-        if not len(matrix):
-            return np.zeros((0, self.outputs))
-        answer = self._booster.predict(np.ascontiguousarray(matrix), raw_score=self._raw, num_threads=1)
-        return np.asarray(answer, dtype=np.float64).reshape(len(matrix), self.outputs)
-
-    def predict_row(self, vector: Matrix) -> Vector:
-        """Shape (features,) to (outputs,), through a configuration that each thread keeps for itself."""
-        row = getattr(self._local, "row", None)
-        if row is None:
-            row = self._local.row = _RowCall(self._booster, len(vector), self.outputs, RAW if self._raw else NORMAL)
-        return row(vector)
-
-
-class _RowCall:
-    """LGBM_BoosterPredictForMatSingleRowFast with its buffers. Belongs to one thread."""
-
-    def __init__(self, booster: Any, features: int, outputs: int, kind: int) -> None:
-        from lightgbm import basic
-
-        library = self._library = vars(basic)["_LIB"]
-        self._booster = booster  # the configuration points into it
-        self._features = features
-        self._config = ctypes.c_void_p()
-        self._check(
-            library.LGBM_BoosterPredictForMatSingleRowFastInit(
-                booster._handle,
-                ctypes.c_int(kind),
-                ctypes.c_int(0),
-                ctypes.c_int(-1),
-                ctypes.c_int(FLOAT32),
-                ctypes.c_int32(features),
-                ctypes.c_char_p(b"num_threads=1"),
-                ctypes.byref(self._config),
-            )
+def _thresholds(thresholds: Vector, exact: Array) -> str:
+    """Values are float32, so any number from the last float32 that goes left to the next one splits alike: nine
+    digits of their middle do. Places of categories (`exact`) stay whole numbers."""
+    with np.errstate(over="ignore"):
+        last = thresholds.astype(np.float32)
+        last = np.where(last > thresholds, np.nextafter(last, np.float32(-np.inf)), last)
+        following = np.nextafter(last, np.float32(np.inf))
+    middle = (last.astype(np.float64) + following.astype(np.float64)) / 2
+    # Near nought and at the ends of float32 nine digits may not be enough.
+    plain = np.isfinite(middle) & (np.abs(middle) > 1e-30)
+    words = [
+        str(int(number)) if whole else f"{mid:.9g}" if short else repr(number)
+        for number, mid, whole, short in zip(
+            thresholds.tolist(), middle.tolist(), exact.tolist(), plain.tolist(), strict=True
         )
-        self._answer = np.zeros(outputs)
-        self._length = ctypes.c_int64()
-        self._answer_at = ctypes.c_void_p(self._answer.ctypes.data)
-        self._length_at = ctypes.byref(self._length)
-
-    def __call__(self, vector: Matrix) -> Vector:
-        if vector.dtype != np.float32 or vector.shape != (self._features,) or not vector.flags.c_contiguous:
-            vector = np.ascontiguousarray(vector, dtype=np.float32).reshape(self._features)
-        at = ctypes.c_void_p(vector.ctypes.data)
-        self._check(
-            self._library.LGBM_BoosterPredictForMatSingleRowFast(self._config, at, self._length_at, self._answer_at)
-        )
-        return self._answer.copy()
-
-    def __del__(self) -> None:
-        if self._config:
-            self._library.LGBM_FastConfigFree(self._config)
-
-    def _check(self, status: int) -> None:
-        if status != 0:
-            raise RuntimeError(f"LightGBM: {self._library.LGBM_GetLastError().decode('utf-8', 'replace')}")
+    ]
+    return " ".join(words)

@@ -1,0 +1,28 @@
+"""From sums to probabilities, in such an order of operations that a row alone gives the bits it gives among others."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rowsmith.types import Array, Scores2D
+
+LARGEST_SUM = 40.0
+
+
+def sigmoid(sums: Array) -> Array:
+    """The logistic function, element by element."""
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(sums, -LARGEST_SUM, LARGEST_SUM))))
+
+
+def two_classes(event: Array) -> Scores2D:
+    """Probabilities of the event, shape (rows,), to those of both classes, shape (rows, 2)."""
+    return np.stack([1.0 - event, event], axis=1)
+
+
+def softmax(sums: Scores2D) -> Scores2D:
+    """Shape (rows, classes) to the same. Columns are added up one after another, whatever the number of rows."""
+    powers = np.exp(sums - sums.max(axis=1, keepdims=True))
+    totals = powers[:, 0].copy()
+    for column in range(1, powers.shape[1]):
+        totals += powers[:, column]
+    return np.asarray(powers / totals[:, None])
