@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from scipy import sparse
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from rowsmith.state import State
 from rowsmith.transformation.ngrams import Hashes, ngrams
