@@ -78,6 +78,14 @@ SETTINGS: tuple[Setting, ...] = (
         _flag,
         "Whether served predictions are kept for monitoring.",
     ),
+    Setting(
+        "alerts",
+        "ROWSMITH_ALERTS",
+        (),
+        lambda text: tuple(text.split()),
+        "Whom `rowsmith monitor` tells about news, separated by spaces: log, file:PATH, https://... (a webhook), "
+        "smtp://host?from=...&to=... (an e-mail).",
+    ),
     Setting("cores", "OMP_NUM_THREADS", 0, _threads, "Processor cores for training; 0 means all that are available."),
     Setting("no_color", "NO_COLOR", False, lambda text: text != "", "Plain output without colours when set."),
     Setting(
@@ -104,6 +112,7 @@ class Settings:
     max_upload_mb: int = 200
     max_rows: int = 10_000
     log_predictions: bool = True
+    alerts: tuple[str, ...] = ()
     cores: int = 0
     no_color: bool = False
     debug: bool = False

@@ -12,7 +12,7 @@ from rowsmith.errors import ChecksFailed, GateRefused, NotFoundError, RecipeErro
 from rowsmith.workflows.artifact import load
 from rowsmith.workflows.deploy import deploy
 from rowsmith.workflows.ingest import ingest
-from rowsmith.workflows.monitor import label, monitor
+from rowsmith.workflows.monitor import alert, label, monitor
 from rowsmith.workflows.predict import predict_source
 from rowsmith.workflows.project import Project
 from rowsmith.workflows.promote import promote, rollback
@@ -174,3 +174,12 @@ def test_run_without_a_target_says_what_to_do(project: Project) -> None:
     recipe = project.recipe.model_copy(update={"target": type(project.recipe.target)()})
     with pytest.raises(RecipeError, match="--target"):
         run(project.with_recipe(recipe))
+
+
+def test_news_are_told_once(project: Project, outcome: Outcome, tmp_path: Path) -> None:
+    targets = [f"file:{tmp_path / 'alerts.jsonl'}"]
+    report = monitor(project, loans(400, seed=5, shift=0.8))
+    assert report.verdict.exit_code or report.verdict.reasons
+    assert alert(project, report, targets).told
+    assert not alert(project, report, targets).told
+    assert len((tmp_path / "alerts.jsonl").read_text(encoding="utf-8").splitlines()) == 1

@@ -22,6 +22,7 @@ from rowsmith.cli.options import (
     open_here,
     with_recipe,
 )
+from rowsmith.settings import read_settings
 
 DIFFERENT = 1
 
@@ -50,20 +51,22 @@ def monitor(
 ) -> None:
     """Compare what is asked and answered with what was trained on: volume, errors, drift, scores.
 
-    Ends with exit code 5 when something has to be done, so that cron can tell.
+    Ends with exit code 5 when something has to be done, so that cron can tell; ROWSMITH_ALERTS names whom to tell.
 
     [dim]Example:[/] rowsmith monitor --since 2026-11-01 || echo "look at the model"
     """
     from rowsmith.cli import views
     from rowsmith.cli.output import answer
     from rowsmith.cli.progress import watch
+    from rowsmith.workflows.monitor import alert
     from rowsmith.workflows.monitor import monitor as work
 
     start, end = (moment.replace(tzinfo=UTC) if moment else None for moment in (since, until))
+    opened = open_here(project, config)
     with watch() as progress:
-        report = work(
-            open_here(project, config), data, ref=version, time=time, start=start, end=end, on_progress=progress
-        )
+        report = work(opened, data, ref=version, time=time, start=start, end=end, on_progress=progress)
+    for failure in alert(opened, report, read_settings().alerts).failures:
+        typer.echo(f"warning: {failure}", err=True)
     answer(report.to_dict(), views.monitored, as_json=as_json)
     if report.verdict.exit_code:
         raise typer.Exit(report.verdict.exit_code)

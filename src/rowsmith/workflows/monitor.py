@@ -24,6 +24,8 @@ from rowsmith.workflows.run import REFERENCE_FILE
 
 # The rows that one look takes from the log, the latest ones: more would not change the verdict.
 MAX_ROWS = 200_000
+# What was last told, so that the same news are not told at every run.
+ALERTS_FILE = "alerts.json"
 
 
 def monitor(
