@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,11 +13,13 @@ from rowsmith.errors import DataError
 from rowsmith.evaluation.metrics import metrics_for
 from rowsmith.ingestion.sources import read_frame
 from rowsmith.model import PREDICTION_COLUMN
+from rowsmith.monitoring.alerts import Alert, Delivery, deliver, open_sink
 from rowsmith.monitoring.log import LabelResult
 from rowsmith.monitoring.observations import Observations, from_log, from_table
 from rowsmith.monitoring.reference import Reference
 from rowsmith.monitoring.report import MonitorReport
 from rowsmith.monitoring.report import monitor as monitor_observations
+from rowsmith.storage.files import write_atomically
 from rowsmith.types import OnProgress, Progress, no_progress
 from rowsmith.workflows.deploy import Deployed, deploy
 from rowsmith.workflows.project import Project
@@ -69,6 +72,21 @@ def monitor(
         options=project.recipe.monitor,
         seed=deployed.model.recipe.train.seed,
     )
+
+
+def alert(project: Project, report: MonitorReport, targets: Sequence[str]) -> Delivery:
+    """Tell each of the targets (see `open_sink`) what is new in a report; the store remembers what was told.
+
+    Raises SettingsError for a target that is none. A target that cannot be reached is one of the delivery's failures.
+    """
+    sinks = [open_sink(target) for target in targets]
+    path = project.store / ALERTS_FILE
+    state = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    now = datetime.now(UTC)
+    delivery = deliver(Alert(project.recipe.name, report.created, report.verdict), sinks, state, now)
+    if delivery.state != state:
+        write_atomically(path, json.dumps(delivery.state, ensure_ascii=False, indent=1))
+    return delivery
 
 
 def label(
