@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -19,9 +19,8 @@ def read(source: object, **options: object) -> pl.DataFrame:
     return read_frame(source, DataSection.model_validate(options))
 
 
-def recipe(target: str | None = None, **sections: JsonObject) -> Recipe:
-    sections.setdefault("target", {})["column"] = target
-    return Recipe.from_dict(sections)
+def recipe(target: str | None = None, /, **sections: JsonObject) -> Recipe:
+    return Recipe.from_dict({**sections, "target": {**sections.get("target", {}), "column": target}})
 
 
 def people(rows: int = 200, seed: int = 0) -> pl.DataFrame:
@@ -40,7 +39,7 @@ def people(rows: int = 200, seed: int = 0) -> pl.DataFrame:
     )
 
 
-def write_xlsx(path: Path, sheets: dict[str, Sequence[Sequence[object]]]) -> Path:
+def write_xlsx(path: Path, sheets: Mapping[str, Sequence[Sequence[object]]]) -> Path:
     """A small workbook, by hand: numbers, booleans and texts."""
     kinds = "application/vnd.openxmlformats-officedocument.spreadsheetml"
     with zipfile.ZipFile(path, "w") as file:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
@@ -36,7 +37,7 @@ def files(store: SnapshotStore) -> set[str]:
 def logical_hash(frame: pl.DataFrame, *cuts: int) -> str:
     digest = RowHash({name: type_name(dtype) for name, dtype in frame.schema.items()})
     bounds = [0, *sorted(cuts), frame.height]
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in pairwise(bounds):
         digest.update(frame[start:end])
     return digest.hexdigest()
 

@@ -20,7 +20,7 @@ FORMAT = 1
 
 
 class RowHash:
-    """`columns` maps names to the names of their types; `blocks` are those of rows before these, each `BLOCK_ROWS` long."""
+    """`columns` maps names to type names; `blocks` are those of rows before these, each `BLOCK_ROWS` long."""
 
     def __init__(self, columns: Mapping[str, str], blocks: Sequence[str] = ()) -> None:
         self.rows = len(blocks) * BLOCK_ROWS

@@ -49,7 +49,7 @@ class Part:
 class Snapshot:
     """`id` is the logical hash of the ordered rows with the names and types of their columns (see `row_hash`).
 
-    `columns` maps names, in order, to the names of plain types. `created` is the moment of the first reading, ISO 8601 in
+    `columns` maps names, in order, to names of plain types. `created` is the moment of the first reading, ISO 8601 in
     UTC. `parent` is the id of the snapshot that this one was appended to. `facts` is what the source said.
     """
 

@@ -22,6 +22,7 @@ SMALL_CODE = re.compile(r"\d{1,3}")
 MAX_DIGITS = 15
 MAX_CODES = 20
 MIN_SHARE_WITH_DIGITS = 0.9
+SAMPLE = 200
 
 
 def find_numbers(spellings: Spellings, *, even_codes: bool = False) -> Parsing | None:
@@ -58,8 +59,9 @@ def _numbers(spellings: Spellings, parsing: Parsing) -> Iterator[str]:
 
 
 def _mostly_digits(numbers: Spellings) -> bool:
-    first = numbers.values[:200]
-    return sum(any(char.isdigit() for char in value) for value in first) >= MIN_SHARE_WITH_DIGITS * len(first)
+    first = zip(numbers.values[:SAMPLE], numbers.counts, strict=False)
+    with_digits = sum(count for value, count in first if any(char.isdigit() for char in value))
+    return with_digits >= MIN_SHARE_WITH_DIGITS * sum(numbers.counts[:SAMPLE])
 
 
 def _are_codes(numbers: Spellings, *, has_nulls: bool) -> bool:
