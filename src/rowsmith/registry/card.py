@@ -136,7 +136,7 @@ def _data(document: Mapping[str, Any]) -> str:
     snapshot = f"Snapshot: {_code(str(lineage['snapshot']))}. " if lineage.get("snapshot") else ""
     facts = f"{source}{snapshot}{trained}{evaluation['rows']:,} rows kept aside for one final test."
     rows = [
-        (_code(column["name"]), column["kind"], ", ".join(column.get("roles", ())), _share(column.get("missing", 0.0)))
+        (_cell(column["name"]), column["kind"], ", ".join(column.get("roles", ())), _share(column.get("missing", 0.0)))
         for column in columns
     ]
     table = _table(("Column", "Kind", "Role", "Missing"), rows) if rows else ""
@@ -173,7 +173,7 @@ def _importance(evaluation: Mapping[str, Any]) -> str:
     if not items:
         return ""
     title = next(metric["title"] for metric in evaluation["metrics"] if metric["name"] == evaluation["metric"])
-    rows = [(_code(item["column"]), _number(item["drop"])) for item in items]
+    rows = [(_cell(item["column"]), _number(item["drop"])) for item in items]
     return _join(
         f"How much worse {_md(title)} gets when the values of one column are shuffled (permutation importance).",
         _table(("Column", "Worse by"), rows),
@@ -226,7 +226,7 @@ def _limitations(document: Mapping[str, Any]) -> str:
 def _origin(document: Mapping[str, Any]) -> str:
     lineage = document.get("lineage") or {}
     shown = ("created", "rowsmith", "python", "platform", "seed", "recipe", "train_seconds", "artifact")
-    rows = [(key.replace("_", " "), _code(str(lineage[key]))) for key in shown if lineage.get(key) is not None]
+    rows = [(key.replace("_", " "), _cell(str(lineage[key]))) for key in shown if lineage.get(key) is not None]
     return _table(("Fact", "Value"), rows) if rows else ""
 
 
@@ -239,11 +239,16 @@ def _md(text: Any) -> str:
 
 
 def _code(text: str) -> str:
-    """Text in a code span; the table's separator is escaped, since it would win even there."""
-    line = " ".join(text.split()).replace("|", "\\|")
+    """Text in a code span."""
+    line = " ".join(text.split())
     ticks = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
     pad = " " if line.startswith("`") or line.endswith("`") or not line else ""
     return f"{ticks}{pad}{line}{pad}{ticks}"
+
+
+def _cell(text: str) -> str:
+    """A code span in a table, whose separator wins even there."""
+    return _code(text).replace("|", "\\|")
 
 
 def _fenced(code: str, language: str) -> str:
