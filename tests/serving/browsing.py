@@ -24,7 +24,9 @@ if __name__ == "__main__":
     from rowsmith.settings import Settings
     from rowsmith.workflows.project import open_project
 
-    root, port, workers = sys.argv[1:4]
+    root, port, workers, kind = sys.argv[1:5]
+    if kind == "waitress":
+        sys.modules["granian"] = None
     project = open_project(root).with_recipe(Recipe.from_dict({"name": "loans"}))
     settings = replace(Settings(), port=int(port), workers=int(workers))
     serve(project, settings, on_ready=lambda address: print(address, flush=True))
@@ -43,12 +45,12 @@ BROWSER_ARGUMENTS = [
 class Server:
     """A running `serve` in a process of its own."""
 
-    def __init__(self, root: Path, *, port: int = 0, workers: int = 2) -> None:
+    def __init__(self, root: Path, *, port: int = 0, workers: int = 2, kind: str = "granian") -> None:
         script = root / "start_server.py"
         script.write_text(START, encoding="utf-8")
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
-            [sys.executable, str(script), str(root), str(port), str(workers)],
+            [sys.executable, str(script), str(root), str(port), str(workers), kind],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

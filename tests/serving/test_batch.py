@@ -126,10 +126,10 @@ def test_no_file_at_all(client: FlaskClient) -> None:
 
 def test_a_file_beyond_the_limit(binary_project: Project) -> None:
     app = create_app(binary_project, Settings(max_upload_mb=1))
-    with upload(app.test_client(), b"a" * 1_200_000, "a.csv") as response:
-        assert response.status_code == 413
-        # The client keeps so large a body in a file of its own.
-        response.request.input_stream.close()
+    response = upload(app.test_client(), b"a" * 1_200_000, "a.csv")
+    assert response.status_code == 413
+    # The client keeps so large a body in a file of its own.
+    response.request.input_stream.close()
     app.extensions[KEY].close()
 
 

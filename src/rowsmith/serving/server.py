@@ -6,7 +6,7 @@ databases that a fork would break. Waitress, in one process, stands in where gra
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import logging
 import multiprocessing
 import os
@@ -73,8 +73,16 @@ def serve(
             )
         warn(OPEN_WARNING.format(address=address))
     announce = partial(_announce, url_of(_reachable(settings.host), port), address, on_ready)
-    run = _granian if importlib.util.find_spec("granian") else _waitress
+    run = _granian if _has_granian() else _waitress
     run(project, replace(settings, port=port), announce)
+
+
+def _has_granian() -> bool:
+    try:
+        importlib.import_module("granian")
+    except ImportError:
+        return False
+    return True
 
 
 def url_of(host: str, port: int) -> str:
