@@ -37,9 +37,12 @@ def answer(document: JsonObject, render: Callable[[JsonObject], Iterable[Rendera
     if as_json:
         print_json(document)
         return
+    from rich.text import Text
+
     console = stdout()
     for part in render(document):
-        console.print(part)
+        # A line of text is left whole, so that a path or a command can be copied; the terminal wraps it by itself.
+        console.print(part, soft_wrap=isinstance(part, Text))
 
 
 def print_json(document: Any) -> None:

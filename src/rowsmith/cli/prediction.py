@@ -143,6 +143,7 @@ def serve_project(
 ) -> None:
     """Serve until the process is told to end; the address is printed as soon as it answers."""
     from rowsmith.cli import views
+    from rowsmith.cli.interruption import hear_ctrl_c
     from rowsmith.cli.output import answer, stderr
     from rowsmith.serving.server import serve as work
     from rowsmith.settings import read_settings
@@ -154,11 +155,13 @@ def serve_project(
         port=port if port is not None else settings.port,
         workers=workers if workers is not None else settings.workers,
     )
+    example = _example(project)
+    hear_ctrl_c()
     work(
         project,
         settings,
         open_to_network=open_to_network,
-        on_ready=lambda address: answer({"address": address, **_example(project)}, views.serving, as_json=as_json),
+        on_ready=lambda address: answer({"address": address, **example}, views.serving, as_json=as_json),
         warn=lambda text: stderr().print(text, style="yellow", markup=False),
     )
 

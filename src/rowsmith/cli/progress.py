@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from rowsmith.cli.interruption import hear_ctrl_c
 from rowsmith.cli.output import stderr
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ SECONDS_BETWEEN_LINES = 5.0
 @contextmanager
 def watch() -> Iterator[OnProgress]:
     """The callback to hand to a workflow; what it shows disappears from a terminal when the work ends."""
+    hear_ctrl_c()
     console = stderr()
     if not console.is_terminal:
         yield PlainLines(sys.stderr)

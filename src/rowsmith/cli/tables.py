@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 BAR_CELLS = 12
 MAX_TRIALS = 15
 NOTHING = "-"
+# As a share of the threshold: less is not worth a line.
+LEAST_EFFECT = 0.05
 SEVERITY = {"error": "bold red", "warning": "yellow", "info": "dim"}
 SYSTEMS = {"model": "this model", "dummy": "same answer always", "linear": "simple linear model"}
 
@@ -31,7 +33,7 @@ def bar(share: float | None, cells: int = BAR_CELLS) -> str:
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    return NOTHING if value is None else f"{value:.{digits}g}"
+    return NOTHING if value is None or value != value else f"{value:.{digits}g}"
 
 
 def percent(share: float | None) -> str:
@@ -43,19 +45,19 @@ def scores(metrics: Sequence[JsonObject], found: JsonObject) -> Table:
     table = plain_table("On the sealed test rows")
     table.add_column("metric")
     for system in found:
-        table.add_column(SYSTEMS.get(system, system), justify="right")
+        table.add_column(SYSTEMS.get(system, system), justify="right", style="bold" if system == "model" else "")
+        if system == "model":
+            table.add_column("95 % interval", style="dim")
     for metric in metrics:
-        cells = [_with_interval(found[system].get(metric["name"]), full=system == "model") for system in found]
-        table.add_row(Text(metric["title"]), *cells)
+        cells = [Text(metric["title"])]
+        for system, values in found.items():
+            score = values.get(metric["name"]) or {"value": None}
+            cells.append(Text(number(score["value"])))
+            if system == "model":
+                known = score.get("low") is not None
+                cells.append(Text(f"{number(score['low'])} to {number(score['high'])}" if known else ""))
+        table.add_row(*cells)
     return table
-
-
-def _with_interval(score: JsonObject | None, *, full: bool) -> str:
-    if score is None or score["value"] is None:
-        return NOTHING
-    if not full or score.get("low") is None:
-        return number(score["value"])
-    return f"[bold]{number(score['value'])}[/] [dim]{number(score['low'])} to {number(score['high'])}[/]"
 
 
 def leaderboard(trials: Sequence[JsonObject], most: int = MAX_TRIALS) -> Table:
@@ -128,16 +130,17 @@ def gates(report: JsonObject) -> Table:
     return table
 
 
-def drift(items: Sequence[JsonObject], most: int = 12) -> Table:
-    """What moved most in a window, effect beside its threshold."""
+def drift(items: Sequence[JsonObject], most: int = 10) -> Table | None:
+    """What moved most in a window: the effect in units of the threshold from which it counts. None for nothing."""
+    moved = [(item["effect"] / item["threshold"], item) for item in items if item["effect"] and item["threshold"]]
+    moved = sorted((pair for pair in moved if pair[0] >= LEAST_EFFECT), key=lambda pair: -pair[0])
+    if not moved:
+        return None
     table = plain_table("What moved most")
-    for name in ("column", "part", "effect", "", "what happened"):
+    for name in ("column", "part", "of threshold", "what happened"):
         table.add_column(name, overflow="fold")
-    known = [item for item in items if item["effect"] is not None]
-    known.sort(key=lambda item: (not item["drifted"], -item["effect"] / (item["threshold"] or 1)))
-    for item in known[:most]:
+    for ratio, item in moved[:most]:
         style = "bold yellow" if item["drifted"] else "dim"
-        ratio = item["effect"] / (item["threshold"] or 1)
-        column = Text(item["column"], style=style)
-        table.add_row(column, item["part"], number(item["effect"], 3), bar(ratio / 2), Text(item.get("sentence", "")))
+        size = f"{ratio:5.0%} {bar(ratio / 2)}"
+        table.add_row(Text(item["column"], style=style), item["part"], size, Text(item["sentence"]))
     return table

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from rowsmith.types import JsonObject
 
 Parts = Iterator["RenderableType"]
+LINEAGE = ("source", "snapshot", "recipe", "seed", "rows_trained", "rows_tested", "train_seconds", "python")
 LEVELS = {"ok": "bold green", "warn": "bold yellow", "act": "bold red"}
 
 
 def line(*parts: str | tuple[str, str]) -> Text:
-    """One line that is never wrapped, so that a path or a command can be copied whole."""
-    return Text.assemble(*parts, no_wrap=True, overflow="ignore")
+    """One line of text; parts may have a style."""
+    return Text.assemble(*parts)
 
 
 def new_project(document: JsonObject) -> Parts:
@@ -120,7 +121,7 @@ def details(document: JsonObject) -> Parts:
     facts.add_column(overflow="fold")
     lineage = document["lineage"]
     facts.add_row("made", version["created"])
-    for key in ("source", "snapshot", "recipe", "seed", "rows_trained", "rows_tested", "train_seconds", "python"):
+    for key in LINEAGE:
         if key in lineage:
             facts.add_row(key.replace("_", " "), Text(str(lineage[key])))
     facts.add_row("folder", Text(document["folder"]))
@@ -171,6 +172,8 @@ def monitored(document: JsonObject) -> Parts:
     for reason in verdict["reasons"]:
         text = Text(f"- {reason['message']}", style=LEVELS[reason["level"]].removeprefix("bold "))
         yield text.append(f"; {reason['advice']}" if reason["advice"] else "", style="dim")
+    if not document["windows"]:
+        return
     table = tables.plain_table("Windows")
     for name in ("from", "rows", "labelled", "requests", "errors", "drifted", "score"):
         table.add_column(name, justify="left" if name == "from" else "right")
@@ -188,8 +191,9 @@ def monitored(document: JsonObject) -> Parts:
             best + (" (estimated)" if known and known[0]["estimated"] else ""),
         )
     yield table
-    if document["windows"] and document["windows"][-1]["drift"]:
-        yield tables.drift(document["windows"][-1]["drift"])
+    moved = tables.drift(document["windows"][-1]["drift"])
+    if moved is not None:
+        yield moved
 
 
 def crowned(document: JsonObject) -> Parts:
