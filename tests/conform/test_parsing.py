@@ -17,6 +17,7 @@ from rowsmith.types import ColumnKind
 
 GERMAN = Parsing(decimal=",", thousands=".")
 ENGLISH = Parsing(thousands=",")
+DOLLARS = Parsing(thousands=",", affixes=("$",))
 PLAIN = Parsing(nulls=("NA", "?"))
 
 
@@ -35,6 +36,12 @@ PLAIN = Parsing(nulls=("NA", "?"))
         ("0,5", Parsing(decimal=","), 0.5),
         ("1 234", Parsing(thousands=" "), 1234.0),
         ("1'234.5", Parsing(thousands="'"), 1234.5),
+        ("$1,200", DOLLARS, 1200.0),
+        ("-$5", DOLLARS, -5.0),
+        ("$-5", DOLLARS, -5.0),
+        ("- $ 5.5", DOLLARS, -5.5),
+        ("12 %", Parsing(affixes=("%",)), 12.0),
+        ("5", DOLLARS, 5.0),
         ("inf", PLAIN, math.inf),
         ("-1e999", PLAIN, -math.inf),
         ("", PLAIN, None),
@@ -64,6 +71,9 @@ def test_parse_number(text: str, parsing: Parsing, number: float | None) -> None
         ("1.234.567", PLAIN),
         ("0x10", PLAIN),
         ("12 %", PLAIN),
+        ("1$2", DOLLARS),
+        ("$", DOLLARS),
+        ("1.5,000", ENGLISH),
     ],
 )
 def test_parse_number_refuses_rather_than_guesses(text: str, parsing: Parsing) -> None:

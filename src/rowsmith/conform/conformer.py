@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,7 +48,11 @@ class Conformer:
         """
         faults = Faults(self.schema.policies)
         self._check_names(df.columns, faults)
-        values = [self._conform_column(rule, df, faults) for rule in self._rules.values()]
+        present = set(df.columns)
+        values = [
+            self._conform_column(rule, df[name], faults) if name in present else rule.no_values(df.height)
+            for name, rule in self._rules.items()
+        ]
         faults.raise_errors()
         frame = pl.DataFrame(values) if values else pl.DataFrame(height=df.height)
         return ConformingFrame(frame, tuple(faults.warnings))
@@ -67,9 +71,9 @@ class Conformer:
         faults.raise_errors()
         return ConformingRow(values, tuple(faults.warnings))
 
-    def _check_names(self, names: Iterable[Any], faults: Faults) -> None:
-        present = list(names)
-        strangers = [str(name) for name in present if name not in self._known]
+    def _check_names(self, names: Collection[Any], faults: Faults) -> None:
+        present = set(names)
+        strangers = [str(name) for name in names if name not in self._known]
         absent = [name for name in self._rules if name not in present]
         for name in absent:
             rule = self._rules[name]
@@ -81,11 +85,7 @@ class Conformer:
                 faults.add("unknown_column", name, f'the column "{name}" is unknown{_suggestion(name, absent)}')
 
     @staticmethod
-    def _conform_column(rule: Rule, df: pl.DataFrame, faults: Faults) -> pl.Series:
-        name = rule.column.name
-        if name not in df.columns:
-            return rule.no_values(df.height)
-        raw = df[name]
+    def _conform_column(rule: Rule, raw: pl.Series, faults: Faults) -> pl.Series:
         values, wrong = rule.series(raw)
         if wrong is not None:
             faults.add_rows("wrong_type", rule, wrong, raw)

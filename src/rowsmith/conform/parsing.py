@@ -36,7 +36,7 @@ def parse_number(text: str, parsing: Parsing) -> float | None:
     if "_" in text:
         raise ValueError("a number has no underscores")
     for affix in parsing.affixes:
-        text = text.replace(affix, "", 1).strip()
+        text = _without_affix(text, affix)
     if parsing.thousands and parsing.thousands in text:
         text = _without_thousands(text, parsing)
     if parsing.decimal == ",":
@@ -45,6 +45,14 @@ def parse_number(text: str, parsing: Parsing) -> float | None:
         text = text.replace(",", ".")
     number = float(text)
     return None if math.isnan(number) else number
+
+
+def _without_affix(text: str, affix: str) -> str:
+    """Off both ends, and from behind a sign: "-$5" is -5, "1$2" is no number."""
+    text = text.removeprefix(affix).removesuffix(affix).strip()
+    if text[:1] in ("+", "-"):
+        return text[0] + text[1:].lstrip().removeprefix(affix).lstrip()
+    return text
 
 
 def _without_thousands(text: str, parsing: Parsing) -> str:

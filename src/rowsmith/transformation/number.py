@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from rowsmith.state import State
-from rowsmith.transformation.column import FLOAT32_MAX, NAN, varies
-from rowsmith.types import Feature, Matrix
+from rowsmith.transformation.column import FLOAT32_MAX, NAN
+from rowsmith.types import Feature, Matrix, Vector
 
 ROWS_LOOKED_AT = 10_000
 
@@ -28,7 +28,9 @@ class NumberColumn:
     @classmethod
     def fit(cls, name: str, series: pl.Series) -> NumberColumn | None:
         """None for a column that does not vary."""
-        return cls(name, _offset(series)) if varies(series) else None
+        values = series.drop_nulls().cast(pl.Float64).to_numpy()
+        varies = len(values) and (len(values) < len(series) or values.min() < values.max())
+        return cls(name, _offset(values)) if varies else None
 
     @property
     def features(self) -> tuple[Feature, ...]:
@@ -53,9 +55,8 @@ class NumberColumn:
         return cls(state.data["name"], state.data["offset"])
 
 
-def _offset(series: pl.Series) -> float:
-    values = series.drop_nulls().head(ROWS_LOOKED_AT).cast(pl.Float64).to_numpy()
-    values = np.unique(np.clip(values, -FLOAT32_MAX, FLOAT32_MAX))
-    if len(np.unique(values.astype(np.float32))) == len(values):
+def _offset(values: Vector) -> float:
+    values = np.sort(np.clip(values[:ROWS_LOOKED_AT], -FLOAT32_MAX, FLOAT32_MAX))
+    if np.array_equal(np.diff(values.astype(np.float32)) > 0, np.diff(values) > 0):
         return 0.0
     return float(values[len(values) // 2])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -60,13 +60,14 @@ class TextColumn:
         return cls(state.data["name"], parts.get("embedding"))
 
 
-def fill_by_different_values(series: pl.Series, out: Matrix, numbers: Any) -> None:
+def fill_by_different_values(series: pl.Series, out: Matrix, numbers: Callable[[Sequence[str]], Array]) -> None:
     """Computes `numbers(texts)` once for each different text and puts them in its rows; NaN where there is none."""
-    places = series.rank("dense").to_numpy()
-    known = np.flatnonzero(~np.isnan(places)) if series.null_count() else np.arange(len(series))
-    out[:] = np.nan
-    if not len(known):
+    texts = series.drop_nulls().unique()
+    if texts.is_empty():
+        out[:] = np.nan
         return
-    which = places[known].astype(np.int64) - 1
-    texts = series.drop_nulls().unique().sort().to_list()
-    out[known] = numbers(texts).astype(np.float32)[which]
+    places = pl.Series(range(len(texts)), dtype=pl.UInt32)
+    which = series.replace_strict(texts, places, default=None, return_dtype=pl.UInt32).fill_null(len(texts)).to_numpy()
+    table = np.full((len(texts) + 1, out.shape[1]), np.nan, dtype=np.float32)
+    table[:-1] = numbers(texts.to_list())
+    out[:] = table[which]
