@@ -6,9 +6,14 @@ import sys
 from collections.abc import Iterable
 from importlib import import_module
 
-COMPANIONS = ("pandas", "pyarrow", "matplotlib", "plotly", "dask", "datatable")
-"""Optional for every one of the libraries; their own arrays are all we hand them."""
-WITHOUT_SCIKIT_LEARN = frozenset({"lightgbm", "xgboost", "catboost"})
+DRAWING = ("matplotlib", "plotly", "ipywidgets", "graphviz")
+COMPANIONS = {
+    "lightgbm": (*DRAWING, "pandas", "pyarrow", "sklearn", "dask"),
+    "xgboost": (*DRAWING, "pandas", "pyarrow", "sklearn", "dask", "polars"),
+    # CatBoost says that it can do without pandas and polars, but then fails to make a data set.
+    "catboost": (*DRAWING, "pyarrow"),
+}
+"""Optional for the library, and of no use to us: we hand over arrays and nothing else."""
 
 
 def load(libraries: Iterable[str]) -> None:
@@ -23,8 +28,7 @@ def load_alone(libraries: Iterable[str]) -> None:
     For processes of our own only: a library that was loaded so does without its companions for good.
     """
     for name in libraries:
-        hidden = [*COMPANIONS, *(["sklearn"] if name in WITHOUT_SCIKIT_LEARN else [])]
-        hidden = [module for module in hidden if module not in sys.modules]
+        hidden = [module for module in COMPANIONS.get(name, ()) if module not in sys.modules]
         sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: the import statement then fails
         try:
             import_module(name)

@@ -21,15 +21,18 @@ from rowsmith.errors import ArtifactError, TrainingError
 from rowsmith.types import Matrix, Scores2D, Vector
 
 NAMES = {"win32": "lib_lightgbm.dll", "darwin": "lib_lightgbm.dylib"}
-FLOAT32, NORMAL, ROW_MAJOR = 0, 0, 1
+FLOAT32, NORMAL, LEAVES, ROW_MAJOR = 0, 0, 2, 1
 PARAMETERS = b"num_threads=1"
 
 
 class Evaluator:
-    """Trees that predict, from their text. Raises ArtifactError for text that is not a model."""
+    """Trees that predict, from their text. With `leaves` the outputs are the number of the leaf in each tree.
 
-    def __init__(self, text: str, *, outputs: int) -> None:
-        self.text = text
+    Raises ArtifactError for text that is not a model.
+    """
+
+    def __init__(self, text: str, *, outputs: int, leaves: bool = False) -> None:
+        self._kind = LEAVES if leaves else NORMAL
         self.outputs = outputs
         self._model = _Model(text)
         self._local = threading.local()
@@ -38,14 +41,14 @@ class Evaluator:
         """Shape (rows, features) to (rows, outputs): what the model's objective makes of the sums of leaves."""
         answer = np.zeros((len(matrix), self.outputs))
         if len(matrix):
-            self._model.predict(np.ascontiguousarray(matrix, dtype=np.float32), answer)
+            self._model.predict(np.ascontiguousarray(matrix, dtype=np.float32), self._kind, answer)
         return answer
 
     def predict_row(self, vector: Matrix) -> Vector:
         """Shape (features,) to (outputs,), through a configuration that each thread keeps for itself."""
         row: _RowCall | None = getattr(self._local, "row", None)
         if row is None:
-            row = self._local.row = _RowCall(self._model, len(vector), self.outputs)
+            row = self._local.row = _RowCall(self._model, self._kind, len(vector), self.outputs)
         return row(vector)
 
 
@@ -62,7 +65,7 @@ class _Model:
         if status != 0:
             raise ArtifactError(f"these are not trees: {_last_error(self.library)}")
 
-    def predict(self, matrix: Matrix, answer: Scores2D) -> None:
+    def predict(self, matrix: Matrix, kind: int, answer: Scores2D) -> None:
         length = ctypes.c_int64()
         status = self.library.LGBM_BoosterPredictForMat(
             self.handle,
@@ -71,7 +74,7 @@ class _Model:
             ctypes.c_int32(matrix.shape[0]),
             ctypes.c_int32(matrix.shape[1]),
             ctypes.c_int(ROW_MAJOR),
-            ctypes.c_int(NORMAL),
+            ctypes.c_int(kind),
             ctypes.c_int(0),
             ctypes.c_int(-1),
             PARAMETERS,
@@ -89,14 +92,14 @@ class _Model:
 class _RowCall:
     """LGBM_BoosterPredictForMatSingleRowFast with its buffers. Belongs to one thread."""
 
-    def __init__(self, model: _Model, features: int, outputs: int) -> None:
+    def __init__(self, model: _Model, kind: int, features: int, outputs: int) -> None:
         self._model = model  # the configuration points into it
         self._features = features
         self._config = ctypes.c_void_p()
         self._call = model.library.LGBM_BoosterPredictForMatSingleRowFast
         status = model.library.LGBM_BoosterPredictForMatSingleRowFastInit(
             model.handle,
-            ctypes.c_int(NORMAL),
+            ctypes.c_int(kind),
             ctypes.c_int(0),
             ctypes.c_int(-1),
             ctypes.c_int(FLOAT32),

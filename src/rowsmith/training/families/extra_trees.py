@@ -13,16 +13,17 @@ import numpy as np
 
 from rowsmith.training.data import Shape
 from rowsmith.training.families.base import Choice, Family, Fit, Fitted, Params, Real, Space
-from rowsmith.training.families.tree_learner import RESTORERS, TreeLearner, clipped, prepare
-from rowsmith.training.families.trees import Tree, model_text
+from rowsmith.training.families.forest import RESTORERS, Forest
+from rowsmith.training.families.tree_learner import clipped, prepare
+from rowsmith.training.families.trees import Tree
 from rowsmith.types import Array, Task
 
 NAME = "extra_trees"
 TREES = 120
 TREES_AT_A_TIME = 10
-MOST_LEAVES = 120_000
-"""Of all trees and classes together, which is about 6 MB: a forest left alone fills an artifact with single rows."""
-MOST_CLASSES = 30
+MOST_CELLS = 2_000_000
+"""Of all trees together, a leaf counting four and one for each output: about 6 MB."""
+MOST_CLASSES = 200
 FEW_LEVELS = 3
 """Categories of more levels are target encoded; the codes of so few are as good as numbers."""
 
@@ -44,7 +45,7 @@ def cost(shape: Shape, params: Params) -> float:
 
 
 def memory(shape: Shape, params: Params) -> float:
-    return (shape.rows * shape.columns * 4 + 200 * MOST_LEAVES) / 1e6
+    return (shape.rows * shape.columns * 4 + 40 * MOST_CELLS) / 1e6
 
 
 def fit(fit: Fit) -> Fitted:
@@ -67,28 +68,28 @@ def fit(fit: Fit) -> Fitted:
         forest.fit(matrix, fit.train.target, sample_weight=fit.train.weights)
         if fit.out_of_time:
             break
-    trees = [tree for grown in forest.estimators_ for tree in _plain(grown.tree_, fit)]
-    outputs = fit.classes if fit.task is Task.MULTICLASS else 1
-    text = model_text(trees, features=matrix.shape[1], outputs=outputs, average=True)
-    return Fitted(TreeLearner(text, fit.shape, train.encoding), forest.n_estimators)
+    trees = [_plain(grown.tree_, fit.task) for grown in forest.estimators_]
+    learner = Forest.of(trees, features=matrix.shape[1], task=fit.task, classes=fit.classes, encoding=train.encoding)
+    return Fitted(learner, forest.n_estimators)
 
 
 def _rows_in_leaf(shape: Shape, params: Params) -> int:
-    leaves = MOST_LEAVES / (TREES * max(shape.outputs, 1))
-    return int(max(2, shape.rows * params["leaf_share"], np.ceil(shape.rows / leaves)))
+    """A forest left alone fills the artifact with leaves of single rows."""
+    return max(1, math.ceil(shape.rows * float(params["leaf_share"])), math.ceil(shape.rows * TREES / _leaves(shape)))
 
 
-def _plain(tree: Any, fit: Fit) -> list[Tree]:
-    """One tree, or one for each class; the share of the class, or the mean, is in the leaves."""
+def _leaves(shape: Shape) -> float:
+    return MOST_CELLS / (4 + shape.outputs)
+
+
+def _plain(tree: Any, task: Task) -> Tree:
+    """Class shares (for two classes, that of the event) or the mean in each leaf."""
     values: Array = tree.value[:, 0, :]
-    if fit.task.is_classification:
+    if task.is_classification:
         values = values / values.sum(axis=1, keepdims=True)
-        values = values if fit.task is Task.MULTICLASS else values[:, 1:]
+        values = values if task is Task.MULTICLASS else values[:, 1:]
     default_left = np.asarray(tree.missing_go_to_left, dtype=bool)
-    return [
-        Tree.of_nodes(tree.children_left, tree.children_right, tree.feature, tree.threshold, default_left, column)
-        for column in values.T
-    ]
+    return Tree.of_nodes(tree.children_left, tree.children_right, tree.feature, tree.threshold, default_left, values)
 
 
 FAMILY = Family(

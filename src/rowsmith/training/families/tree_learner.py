@@ -63,6 +63,7 @@ class TreeLearner:
         self._classes = shape.classes
         self._encoding = encoding
         outputs = shape.classes if shape.task.is_classification and not self._binary else 1
+        self._text = text
         self._trees = Evaluator(text, outputs=outputs)
 
     def predict(self, matrix: Matrix) -> Scores2D:
@@ -80,7 +81,7 @@ class TreeLearner:
         task = Task.REGRESSION if self._classes == 0 else Task.BINARY if self._binary else Task.MULTICLASS
         data = {"task": task.value, "classes": self._classes}
         children = {"encoding": self._encoding.to_state()} if self._encoding else {}
-        return State(KIND, data, blobs={"trees": self._trees.text.encode()}, children=children)
+        return State(KIND, data, blobs={"trees": self._text.encode()}, children=children)
 
 
 def restorer(state: State, parts: Mapping[str, Any]) -> TreeLearner:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rowsmith.types import Array, Vector
+from rowsmith.types import Array, Matrix, Vector
 
 END_OF_TREES = "end of trees"
 NEEDED_FIELDS = frozenset(
@@ -23,7 +23,7 @@ IS_CATEGORY, DEFAULT_LEFT, MISSING_IS_NAN = 1, 2, 8
 
 @dataclass(frozen=True)
 class Tree:
-    """A binary tree in arrays, shape (nodes,) and, for `value`, (leaves,).
+    """A binary tree in arrays, shape (nodes,) and, for `value`, (leaves,) or (leaves, outputs).
 
     Node 0 is the root; a child below 0 is leaf `~child`. A row goes left when its value, a float32, is at most the
     threshold, or is missing and `default_left` holds. A tree without nodes has one leaf.
@@ -34,7 +34,12 @@ class Tree:
     default_left: Array
     left: Array
     right: Array
-    value: Vector
+    value: Array
+
+    @property
+    def float32_threshold(self) -> Matrix:
+        """The largest float32 that goes left: values are float32, so it splits as the threshold does."""
+        return last_float32(self.threshold)
 
     @classmethod
     def of_nodes(
@@ -121,12 +126,18 @@ def _values(values: Vector) -> str:
     return " ".join([f"{value:.9g}" for value in values.tolist()])
 
 
+def last_float32(thresholds: Array) -> Matrix:
+    """The largest float32 that is at most the threshold."""
+    with np.errstate(over="ignore"):
+        last = thresholds.astype(np.float32)
+        return np.where(last > thresholds, np.nextafter(last, np.float32(-np.inf)), last)
+
+
 def _thresholds(thresholds: Vector, exact: Array) -> str:
     """Values are float32, so any number from the last float32 that goes left to the next one splits alike: nine
     digits of their middle do. Places of categories (`exact`) stay whole numbers."""
+    last = last_float32(thresholds)
     with np.errstate(over="ignore"):
-        last = thresholds.astype(np.float32)
-        last = np.where(last > thresholds, np.nextafter(last, np.float32(-np.inf)), last)
         following = np.nextafter(last, np.float32(np.inf))
     middle = (last.astype(np.float64) + following.astype(np.float64)) / 2
     # Near nought and at the ends of float32 nine digits may not be enough.
