@@ -25,7 +25,7 @@ from packaging.utils import canonicalize_name
 from rowsmith.errors import StorageError, UsageError
 from rowsmith.recipe import RECIPE_FILE
 from rowsmith.version import __version__
-from rowsmith.workflows.example import TARGET, write_example
+from rowsmith.workflows.quickstart import TARGET, tumour_table
 from rowsmith.workflows.recipe_file import explained
 
 TEMPLATES = "templates_project"
@@ -120,10 +120,11 @@ def _write_files(root: Path, name: str, package: str) -> tuple[str, ...]:
         path = root.joinpath(*(part.replace("dot_", ".", 1).replace("PACKAGE", package) for part in parts))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    chosen = {"name": name, "data": {"source": EXAMPLE}, "target": {"column": TARGET}}
+    chosen = {"name": name, "data": {"source": EXAMPLE}, "target": {"column": TARGET, "positive": "malignant"}}
     recipe = explained({**chosen, "train": {"seconds": FIRST_SECONDS}})
     (root / RECIPE_FILE).write_text(recipe, encoding="utf-8")
-    write_example(root / EXAMPLE)
+    (root / EXAMPLE).parent.mkdir()
+    tumour_table().write_csv(root / EXAMPLE)
     return tuple(sorted(path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()))
 
 
