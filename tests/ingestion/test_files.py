@@ -203,7 +203,10 @@ def test_wide_parquet_comes_in_batches(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_excel_sheets(tmp_path: Path) -> None:
-    sheets = {"First": [["a"], [1]], "Second": [["b", "c", "d"], [1.5, "x", True], ["y", None, False]]}
+    sheets: dict[str, list[list[object]]] = {
+        "First": [["a"], [1]],
+        "Second": [["b", "c", "d"], [1.5, "x", True], ["y", None, False]],
+    }
     path = write_xlsx(tmp_path / "book.xlsx", sheets)
     assert read(path).rows() == [(1,)]
     assert read(path, sheet="Second").to_dict(as_series=False) == {
