@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_series_equal
 
-from rowsmith.conform import Conformer
+from rowsmith.conform import Conformer, frame_of_rows
 from rowsmith.errors import Fault, SchemaError
 from rowsmith.schema import Column, Parsing, Policies, Schema
 from rowsmith.types import ColumnKind, Role
@@ -50,7 +50,7 @@ CONFORMING = {
 
 
 def frame_of(*rows: dict[str, Any]) -> pl.DataFrame:
-    return pl.DataFrame(rows, strict=False, infer_schema_length=None)
+    return frame_of_rows(rows)
 
 
 def conformer(**policies: Any) -> Conformer:
@@ -263,3 +263,14 @@ def test_text_keeps_its_own_series_when_nothing_changes() -> None:
     series = pl.Series("x", ["a", "b", None])
     schema = Schema((Column("x", ColumnKind.TEXT, missing=0.1),))
     assert_series_equal(Conformer(schema).frame(series.to_frame()).frame["x"], series)
+
+
+def test_rows_keep_their_values_in_a_frame() -> None:
+    rows: list[dict[str, Any]] = [{"a": 3.0, "b": 1, "c": None}, {"a": "x", "b": 2**200, "d": [1]}]
+    frame = frame_of_rows(rows)
+    assert frame.columns == ["a", "b", "c", "d"]
+    assert frame["a"].to_list() == [3.0, "x"] and frame["b"].to_list() == [1, 2**200]
+    assert frame["c"].dtype == pl.Null and frame["d"].to_list() == [None, [1]]
+    assert frame_of_rows([{}, {}]).shape == (2, 0) and frame_of_rows([]).shape == (0, 0)
+    schema = Schema((Column("a", ColumnKind.CATEGORY),))
+    assert Conformer(schema).frame(frame.select("a")).frame["a"].to_list() == ["3", "x"]

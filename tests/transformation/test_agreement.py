@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rowsmith.conform import Conformer
+from rowsmith.conform import Conformer, frame_of_rows
 from rowsmith.state import State
 from rowsmith.storage import archive
 from rowsmith.transformation import RESTORERS, TableEncoder, fit_encoder
@@ -59,19 +59,6 @@ def tables(draw: st.DrawFn) -> list[dict[str, Any]]:
     return [{name: values[i] for name, values in drawn.items()} for i in range(rows)]
 
 
-def frame_of(rows: list[dict[str, Any]]) -> pl.DataFrame:
-    return pl.DataFrame([_series(name, [row[name] for row in rows]) for name in SCHEMA.names])
-
-
-def _series(name: str, values: list[Any]) -> pl.Series:
-    """Typed where polars has a type for all of them. Objects where it has none."""
-    types = {type(value) for value in values if value is not None}
-    is_encodable = not any(isinstance(value, str) and "\ud800" in value for value in values)
-    if len(types) <= 1 and is_encodable and not types & {list, dict, Decimal} and 10**400 not in values:
-        return pl.Series(name, values)
-    return pl.Series(name, values, dtype=pl.Object)
-
-
 def through_a_file(component: Any, folder: Path) -> Any:
     return _restored(archive.read(archive.write(folder, component.to_state())))
 
@@ -90,7 +77,7 @@ def reloaded(tmp_path_factory: pytest.TempPathFactory) -> TableEncoder:
 @settings(max_examples=100, deadline=None)
 @given(rows=tables())
 def test_a_row_has_the_bits_of_the_table(reloaded: TableEncoder, rows: list[dict[str, Any]]) -> None:
-    frame = CONFORMER.frame(frame_of(rows)).frame
+    frame = CONFORMER.frame(frame_of_rows(rows)).frame
     conforming = [CONFORMER.row(row).row for row in rows]
     assert frame.to_dicts() == conforming
     matrix = FITTED.encode(frame)

@@ -8,6 +8,7 @@ Python function for both (see `parsing`), so the two agree to the last bit.
 
 from rowsmith.conform.conformer import Conformer, ConformingFrame, ConformingRow
 from rowsmith.conform.parsing import canonical_text, parse_boolean, parse_datetime, parse_number
+from rowsmith.conform.rows import frame_of_rows
 from rowsmith.conform.target import encode_target
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "ConformingRow",
     "canonical_text",
     "encode_target",
+    "frame_of_rows",
     "parse_boolean",
     "parse_datetime",
     "parse_number",
