@@ -11,7 +11,7 @@ import narwhals as nw
 import numpy as np
 import polars as pl
 
-from rowsmith.conform import Conformer
+from rowsmith.conform import Conformer, frame_of_rows
 from rowsmith.recipe import Recipe
 from rowsmith.schema import Schema
 from rowsmith.state import State
@@ -232,7 +232,7 @@ def _to_polars(rows: Any) -> tuple[pl.DataFrame, Any]:
     if isinstance(rows, Mapping):
         rows = [rows]
     if isinstance(rows, Sequence):
-        return pl.DataFrame(rows, infer_schema_length=None, strict=False), None
+        return frame_of_rows(rows), None
     frame = nw.from_native(rows, eager_only=True)
     return frame.to_polars(), frame
 
