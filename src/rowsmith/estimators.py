@@ -8,12 +8,14 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils import _safe_indexing, assert_all_finite, check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from rowsmith.model import TrainedModel
 from rowsmith.recipe import Recipe
 from rowsmith.types import Array, ColumnKind, Task
+from rowsmith.workflows.artifact import restore
 from rowsmith.workflows.train import DEFAULT_SECONDS, train_frame
 
 TARGET = "target"
@@ -64,15 +66,16 @@ class _AutoEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships
 
     def _fit(self, X: Any, target: Array, task: Task | None, sample_weight: Array | None) -> TrainedModel:
         frame = self._frame(X).with_columns(pl.Series(self._name(TARGET), target))
+        kinds = self._kinds
         if sample_weight is not None:
-            weights = np.broadcast_to(np.asarray(sample_weight, dtype=np.float64), (frame.height,))
-            frame = frame.with_columns(pl.Series(self._name(WEIGHT), weights))
+            frame = frame.with_columns(pl.Series(self._name(WEIGHT), sample_weight))
+            kinds = {**kinds, self._name(WEIGHT): ColumnKind.NUMBER}
         recipe = Recipe.from_dict(
             {
                 "target": {"column": self._name(TARGET), "task": task, "metric": self.metric},
                 "columns": {
                     "weight": None if sample_weight is None else self._name(WEIGHT),
-                    "kinds": self._kinds,
+                    "kinds": kinds,
                 },
                 "split": {"holdout": 0},
                 "train": {
@@ -113,13 +116,53 @@ class _AutoEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships
             return renamed
         return pl.DataFrame(np.asarray(X, dtype=np.float64), schema=self._columns)
 
-    def _checked(self, X: Any, y: Any = None, *, reset: bool) -> Any:
+    def _checked(self, X: Any, *, reset: bool) -> Any:
         """Validated as scikit-learn asks. Dataframes pass with their own types, arrays become float64."""
         if hasattr(X, "columns"):
-            validate_data(self, X=X, y="no_validation" if y is None else y, reset=reset, skip_check_array=True)
+            validate_data(self, X=X, reset=reset, skip_check_array=True)
             return X
-        options = {"dtype": np.float64, "ensure_all_finite": "allow-nan", "reset": reset}
-        return validate_data(self, X, **options)
+        least = 2 if reset else 1
+        return validate_data(
+            self, X, dtype=np.float64, ensure_all_finite="allow-nan", ensure_min_samples=least, reset=reset
+        )
+
+    def _start(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Array, Array | None]:
+        """Rows, targets and weights of a fit, checked; rows of weight 0 are left out. Raises ValueError."""
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        X = self._checked(X, reset=True)
+        y = column_or_1d(y, warn=True)
+        check_consistent_length(X, y)
+        assert_all_finite(y, input_name="y")
+        self._learn_columns(X)
+        if sample_weight is None:
+            return X, y, None
+        weights = np.asarray(sample_weight, dtype=np.float64)
+        weights = column_or_1d(np.broadcast_to(weights, y.shape) if weights.ndim == 0 else weights)
+        check_consistent_length(X, weights)
+        assert_all_finite(weights, input_name="sample_weight")
+        if (weights < 0).any() or not weights.any():
+            raise ValueError("sample_weight must hold no negative number and not be zero everywhere")
+        counts = weights > 0
+        if counts.all():
+            return X, y, weights
+        return _safe_indexing(X, np.flatnonzero(counts)), y[counts], weights[counts]
+
+    def _scores(self, X: Any) -> Array:
+        """The model's own scores, shape (rows, labels) or (rows, 1). Raises NotFittedError."""
+        check_is_fitted(self)
+        frame = self._frame(self._checked(X, reset=False))
+        return self.model_.scores(self.model_.encode(frame))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle, copy and joblib: the model as the inert tree that it is on disk."""
+        state: dict[str, Any] = super().__getstate__()
+        return {**state, "model_": state["model_"].to_state()} if "model_" in state else state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "model_" in state:
+            self.model_ = restore(state["model_"])
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -136,29 +179,26 @@ class AutoClassifier(ClassifierMixin, _AutoEstimator):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """X: array or dataframe (rows, features); y: labels (rows,). Raises ValueError, TrainingError."""
-        X = self._checked(X, y, reset=True)
-        y = column_or_1d(y, warn=True)
+        X, y, weights = self._start(X, y, sample_weight)
         check_classification_targets(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError(f"Classifier can't train when only one class is present, but got {self.classes_!r}")
-        self._learn_columns(X)
         task = Task.BINARY if len(self.classes_) == 2 else Task.MULTICLASS
-        self.model_ = self._fit(X, codes.astype(np.int64), task, sample_weight)
+        self.model_ = self._fit(X, codes.astype(np.int64), task, weights)
         return self
 
     def predict(self, X: Any) -> Array:
-        """Labels as given to `fit`, shape (rows,)."""
-        return np.asarray(self.classes_[self.model_.choose(self._scores(X))])
+        """The most probable labels, as given to `fit`, shape (rows,).
+
+        As scikit-learn expects, with no decision threshold; `model_.predict` uses the tuned one.
+        """
+        chosen = self.predict_proba(X).argmax(axis=1)
+        return np.asarray(self.classes_[chosen])
 
     def predict_proba(self, X: Any) -> Array:
         """Probabilities, shape (rows, classes), in the order of `classes_`."""
-        return self._scores(X)
-
-    def _scores(self, X: Any) -> Array:
-        check_is_fitted(self)
-        frame = self._frame(self._checked(X, reset=False))
-        scores = self.model_.scores(self.model_.encode(frame))
+        scores = self._scores(X)
         order = [self.model_.labels.index(str(code)) for code in range(len(self.classes_))]
         return np.ascontiguousarray(scores[:, order])
 
@@ -171,15 +211,10 @@ class AutoRegressor(RegressorMixin, _AutoEstimator):  # type: ignore[misc]
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """X: array or dataframe (rows, features); y: numbers (rows,). Raises ValueError, TrainingError."""
-        X = self._checked(X, y, reset=True)
-        self._learn_columns(X)
-        self.model_ = self._fit(
-            X, np.asarray(column_or_1d(y, warn=True), dtype=np.float64), Task.REGRESSION, sample_weight
-        )
+        X, y, weights = self._start(X, y, sample_weight)
+        self.model_ = self._fit(X, np.asarray(y, dtype=np.float64), Task.REGRESSION, weights)
         return self
 
     def predict(self, X: Any) -> Array:
         """Numbers, shape (rows,)."""
-        check_is_fitted(self)
-        frame = self._frame(self._checked(X, reset=False))
-        return self.model_.scores(self.model_.encode(frame))[:, 0]
+        return np.ascontiguousarray(self._scores(X)[:, 0])

@@ -27,14 +27,18 @@ def load(folder: str | Path) -> TrainedModel:
     The folder is first read as an inert tree with every hash checked; only then are the parts constructed,
     and only those whose kind is listed in `RESTORERS`. Nothing in the folder is executed.
     """
-    state = archive.read(Path(folder))
+    return restore(archive.read(Path(folder)), where=str(folder))
+
+
+def restore(state: State, *, where: str = "") -> TrainedModel:
+    """The model that `TrainedModel.to_state` took apart. Raises ArtifactError."""
     if state.kind != TrainedModel.kind:
-        raise ArtifactError("this is not a model", where=str(folder), received=repr(state.kind))
-    _refuse_strangers(state, str(folder))
+        raise ArtifactError("this is not a model", where=where, received=repr(state.kind))
+    _refuse_strangers(state, where)
     try:
         model: TrainedModel = _restore(state)
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as problem:
-        raise ArtifactError(f"the model cannot be rebuilt from its parts: {problem!r}", where=str(folder)) from problem
+        raise ArtifactError(f"the model cannot be rebuilt from its parts: {problem!r}", where=where) from problem
     return model
 
 
