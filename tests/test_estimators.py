@@ -41,7 +41,7 @@ EXPECTED_FAILURES = {
 
 
 @pytest.mark.slow
-@parametrize_with_checks(
+@parametrize_with_checks(  # type: ignore[untyped-decorator]  # scikit-learn ships no types
     [AutoClassifier(executor=_InProcess(), **CHEAP), AutoRegressor(executor=_InProcess(), **CHEAP)],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
 )

@@ -73,9 +73,7 @@ def test_regression_gives_intervals_that_cover(executor: Executor) -> None:
 def test_groups_and_time_are_obeyed(executor: Executor) -> None:
     rng = np.random.default_rng(0)
     table = loans(400).with_columns(pl.Series("customer", rng.integers(0, 40, 400)))
-    model = rowsmith.train(
-        table, "default", groups="customer", max_trials=1, families=["linear"], executor=executor
-    )
+    model = rowsmith.train(table, "default", groups="customer", max_trials=1, families=["linear"], executor=executor)
     assert "customer" not in {column.name for column in model.schema.features}
     later = rowsmith.train(table, "default", time="opened", max_trials=1, families=["linear"], executor=executor)
     assert later.facts["test"]["rows"] >= 60
@@ -140,5 +138,9 @@ def test_local_processes_are_the_default_and_leave_nothing_behind(tmp_path: Path
     assert model.facts["test"]["score"] > 0.6
     time.sleep(1)
     # The resource tracker of multiprocessing may stay; workers may not.
-    left = [child for child in psutil.Process().children(recursive=True) if "resource_tracker" not in " ".join(child.cmdline())]
+    left = [
+        child
+        for child in psutil.Process().children(recursive=True)
+        if "resource_tracker" not in " ".join(child.cmdline())
+    ]
     assert not left
