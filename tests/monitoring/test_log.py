@@ -121,7 +121,7 @@ def test_new_ids_are_unique_and_grow() -> None:
     first, later = new_ids(1000), new_ids(1000)
     assert len(set(first) | set(later)) == 2000
     assert all(len(id_) == 32 and int(id_, 16) for id_ in first)
-    assert first[0][:12] <= later[0][:12]
+    assert first == sorted(first) and first[0][:12] <= later[0][:12]
     assert new_ids(0) == []
 
 

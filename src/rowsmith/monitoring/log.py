@@ -68,13 +68,14 @@ class LogEntry:
 
 
 def new_ids(count: int) -> list[str]:
-    """Ids for predictions: 32 hexadecimal digits, unique everywhere.
+    """Ids for predictions: 32 hexadecimal digits, unique everywhere, in growing order.
 
-    The first 12 are the milliseconds since 1970 (as in RFC 9562, version 7), so that an index grows at its end.
+    The first 12 are the milliseconds since 1970 (as in RFC 9562, version 7), so that an index grows at its end. Rows
+    that are given them in turn and logged at one time keep their order in a window.
     """
     start = f"{time.time_ns() // 1_000_000:012x}"
     digits = os.urandom(10 * count).hex()
-    return [start + digits[20 * i : 20 * i + 20] for i in range(count)]
+    return sorted(start + digits[20 * i : 20 * i + 20] for i in range(count))
 
 
 class PredictionLog:

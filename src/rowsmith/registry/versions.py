@@ -15,6 +15,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -303,5 +304,7 @@ def _version(row: Row[Any]) -> Version:
 def _remove_abandoned(folder: Path) -> None:
     """What a process that was killed while it wrote has left, once nobody can be writing there any more."""
     for path in folder.glob(f"{INCOMING}*"):
-        if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
-            shutil.rmtree(path, ignore_errors=True)
+        # Another process may have finished with it, or removed it, by now.
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(path, ignore_errors=True)
