@@ -143,7 +143,7 @@ def register(project: Project, model: TrainedModel, *, seed: int = 100, champion
         (folder / "report.html").write_text(REPORT, encoding="utf-8")
         (folder / "card.md").write_text("# loans\n", encoding="utf-8")
 
-    lineage = {"snapshot_id": "0" * 64, "recipe_hash": model.recipe.hash, "rows_trained": 400, "seed": 0}
+    lineage = {"snapshot": "0" * 64, "recipe": model.recipe.hash, "rows_trained": 400, "seed": 0}
     version = project.registry.add(NAME, write, lineage=lineage, metric=metric.name, score=evaluation.score_of())
     if champion:
         project.registry.promote(NAME, version.number, reason="better than nothing", actor="a test")

@@ -65,7 +65,8 @@ def test_a_shifted_column_is_seen_and_outcomes_give_scores(tmp_path: Path, targe
     charts = charts_of(text)
     assert charts["Predictions and refused rows"] == {"answered": [300], "refused": [1]}
     assert charts["Latency in milliseconds"].keys() == {"half of them", "95 %", "99 %"}
-    assert charts["Score"]["by true outcomes"][0] is not None
+    title = {"default": "ROC AUC", "rate": "Log loss", "amount": "RMSE"}[target]
+    assert charts[title]["measured"][0] is not None
     assert 'role="img"' in text and "the figures are in the table" in text
     closed(app)
 

@@ -94,7 +94,8 @@ def plural(number: float, noun: str) -> str:
 
 def label(name: str) -> str:
     """A name of the code as people write it: roc_auc is ROC AUC."""
-    return SPELLED.get(name, name.replace("_", " "))
+    spaced = name.replace("_", " ")
+    return SPELLED.get(name, spaced[:1].upper() + spaced[1:])
 
 
 SPELLED = {
@@ -105,5 +106,5 @@ SPELLED = {
     "mape": "MAPE",
     "r2": "R²",
     "f1": "F1",
-    "log_loss": "log loss",
+    "mcc": "Matthews correlation",
 }

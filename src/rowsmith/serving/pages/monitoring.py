@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, render_template
 
+from rowsmith.registry.versions import Version
 from rowsmith.serving.champion import Served
 from rowsmith.serving.pages.layout import figure, label, percent
 from rowsmith.serving.services import services
@@ -90,11 +91,11 @@ def monitoring() -> str:
         "monitoring.html",
         version=served.version,
         log_is_on=site.log is not None,
-        **view_of(report, served.version.metric),
+        **view_of(report, served.version),
     )
 
 
-def view_of(report: JsonObject, metric: str) -> dict[str, Any]:
+def view_of(report: JsonObject, version: Version) -> dict[str, Any]:
     """The report as the page draws it; `windows` is empty before the first prediction."""
     windows: list[JsonObject] = report["windows"]
     newest = windows[-1] if windows else None
@@ -108,11 +109,11 @@ def view_of(report: JsonObject, metric: str) -> dict[str, Any]:
         "windows": windows,
         "totals": _totals(windows),
         "latency": newest["latency_ms"] if newest else None,
-        "charts": _charts(windows, metric),
+        "charts": _charts(windows, version),
         "judged": judged,
         "drift": [_drift_row(item) for item in sorted(judged["drift"], key=_loudness, reverse=True)] if judged else [],
         "scores": judged["scores"] if judged else [],
-        "metric_title": label(metric),
+        "metric_title": label(version.metric),
         "min_rows": report["min_rows"],
         "length": report["length"],
     }
@@ -129,7 +130,7 @@ def _totals(windows: list[JsonObject]) -> JsonObject:
     }
 
 
-def _charts(windows: list[JsonObject], metric: str) -> list[JsonObject]:
+def _charts(windows: list[JsonObject], version: Version) -> list[JsonObject]:
     labels = [_window_name(window["start"]) for window in windows]
     charts: list[JsonObject] = [
         {
@@ -156,28 +157,26 @@ def _charts(windows: list[JsonObject], metric: str) -> list[JsonObject]:
                 ],
             }
         )
-    scores = _score_series(windows, metric)
+    scores = _score_series(windows, version.metric, version.score)
     if scores:
-        charts.append({"title": "Score", "labels": labels, "series": scores, "scale": True})
+        charts.append({"title": label(version.metric), "labels": labels, "series": scores, "scale": True})
     return charts
 
 
-def _score_series(windows: list[JsonObject], metric: str) -> list[JsonObject]:
-    """Live and expected values of the main metric, and what the sealed test part showed."""
+def _score_series(windows: list[JsonObject], metric: str, at_training: float | None) -> list[JsonObject]:
+    """Measured and expected values of the main metric, beside the one on the sealed test part."""
     found: dict[bool, list[float | None]] = {False: [], True: []}
-    before: list[float | None] = []
     for window in windows:
         scores = [score for score in window["scores"] if score["metric"] == metric]
         for estimated, values in found.items():
             values.append(next((score["value"] for score in scores if score["estimated"] is estimated), None))
-        before.append(next((score["reference"] for score in scores if score["reference"] is not None), None))
-    series = []
-    if any(value is not None for value in found[False]):
-        series.append(_series("by true outcomes", found[False], "ember"))
-    if any(value is not None for value in found[True]):
-        series.append(_series("expected without them", found[True], "steel", dashed=True))
-    if series and any(value is not None for value in before):
-        series.append(_series("at training", before, "edge", dashed=True))
+    series = [
+        _series(name, found[estimated], color, dashed=estimated)
+        for name, estimated, color in (("measured", False, "ember"), ("expected", True, "steel"))
+        if any(value is not None for value in found[estimated])
+    ]
+    if series and at_training is not None:
+        series.append(_series("at training", [at_training] * len(windows), "edge", dashed=True))
     return series
 
 
