@@ -6,7 +6,7 @@ keeps the order of the probabilities of two classes (isotonic ties aside), so ra
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,6 +20,10 @@ from rowsmith.types import Array, Interval, Scores2D, Vector
 TINY = 1e-12
 PARTS = 5
 LEAST_GAIN = 1e-4
+MOST_CELLS = 400_000
+LEAST_ROWS = 1000
+"""Two numbers are fitted: a sample of the rows (cells: rows times classes) is enough."""
+Fitter = Callable[[Scores2D, Array, "Vector | None"], Calibrator]
 
 
 class Temperature:
@@ -71,23 +75,31 @@ def log_odds(scores: Scores2D) -> Vector:
 
 
 def fit_calibrator(scores: Scores2D, truth: Array, weights: Vector | None, *, seed: int) -> Calibrator | None:
-    """The calibrator that most lowers the cross-validated log loss, or None where none helps."""
+    """The calibrator that most lowers the cross-validated log loss, or None where none does so beyond chance."""
     rng = np.random.default_rng([seed, 2])
-    parts = rng.permutation(len(truth)) % PARTS
+    most = max(MOST_CELLS // scores.shape[1], LEAST_ROWS)
+    if len(truth) > most:
+        some = np.sort(rng.choice(len(truth), most, replace=False))
+        scores, truth, weights = scores[some], truth[some], _some(weights, some)
     if len(truth) < 10 * PARTS or len(np.unique(truth)) < 2:
         return None
-    fitters = (_fit_temperature, _fit_platt) if scores.shape[1] == 2 else (_fit_temperature,)
-    best, chosen = log_loss(truth, scores, weights) - LEAST_GAIN, None
-    for fitter in fitters:
-        losses = np.zeros(PARTS)
-        for part in range(PARTS):
-            inside, outside = parts != part, parts == part
-            fitted = fitter(scores[inside], truth[inside], _some(weights, inside))
-            losses[part] = log_loss(truth[outside], fitted.apply(scores[outside]), _some(weights, outside))
-        sizes = np.bincount(parts, weights=weights, minlength=PARTS)
-        if (loss := float(np.average(losses, weights=sizes))) < best:
-            best, chosen = loss, fitter
+    parts = rng.permutation(len(truth)) % PARTS
+    best, chosen = 0.0, None
+    for fitter in (_fit_temperature, _fit_platt) if scores.shape[1] == 2 else (_fit_temperature,):
+        gains = np.array([_gain(fitter, scores, truth, weights, parts == part) for part in range(PARTS)])
+        # One standard error: five parts that agree, and not one lucky part.
+        sure = gains.mean() - gains.std(ddof=1) / np.sqrt(PARTS)
+        if sure > LEAST_GAIN and gains.mean() > best:
+            best, chosen = float(gains.mean()), fitter
     return chosen(scores, truth, weights) if chosen else None
+
+
+def _gain(fitter: Fitter, scores: Scores2D, truth: Array, weights: Vector | None, outside: Array) -> float:
+    """By how much a calibrator fitted on the other rows lowers the log loss of these."""
+    fitted = fitter(scores[~outside], truth[~outside], _some(weights, ~outside))
+    weights = _some(weights, outside)
+    before = log_loss(truth[outside], scores[outside], weights)
+    return before - log_loss(truth[outside], fitted.apply(scores[outside]), weights)
 
 
 def interval_width(values: Vector, truth: Vector, share: float) -> Interval:

@@ -227,10 +227,13 @@ class Search:
             return None
         if run.deadline is None:
             run.deadline = time.monotonic() + left * (LARGEST_SHARE if self._oof else 0.9)
-        left = min(left, run.deadline - time.monotonic())
         units_left = len(run.parts) - len(run.results)
-        waves = -(-units_left // self._plan.workers)
-        return max(left / max(waves, 1), 0.05)
+        waves = max(-(-units_left // self._plan.workers), 1)
+        share = (min(left, run.deadline - time.monotonic())) / waves
+        # A trial that turns out slower than its share may go on while there is time: folds that are cut short where
+        # others were not spoil its answers.
+        slowest = max((result.seconds for result in run.results.values()), default=0.0)
+        return max(share, min(0.9 * left / waves, 1.5 * slowest), 0.05)
 
     def _propose(self) -> Run | None:
         """Open a new trial, if there is one that can still end in time."""

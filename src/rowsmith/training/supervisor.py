@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from rowsmith.training.executor import Workplace, worker_died
 from rowsmith.training.unit import Unit, UnitResult
 
-GRACE_SECONDS = 2.0
-GRACE_SHARE = 0.5
-"""A unit is ended when it has taken its own limit plus these: it was asked to stop and did not listen."""
+GRACE_SECONDS = 10.0
+PATIENCE = 3.0
+"""A unit is ended when it has taken its own limit so often and then some: it was asked to stop and did not listen.
+The grace is for a process that has to start first, on a busy machine."""
 DIED = "the worker process died, probably killed for using too much memory"
 
 
@@ -91,7 +92,7 @@ class Supervisor:
         overdue = [
             unit
             for unit, begin in self._running.values()
-            if unit.seconds is not None and now > begin + unit.seconds * (1 + GRACE_SHARE) + GRACE_SECONDS
+            if unit.seconds is not None and now > begin + unit.seconds * PATIENCE + GRACE_SECONDS
         ]
         if not overdue or not self._workplace.can_kill:
             return []

@@ -20,7 +20,7 @@ from rowsmith.types import Array, Task
 
 NAME = "extra_trees"
 TREES = 120
-TREES_AT_A_TIME = 10
+TREES_AT_A_TIME = 4
 MOST_CELLS = 2_000_000
 """Of all trees together, a leaf counting four and one for each output: about 6 MB."""
 MOST_CLASSES = 200
