@@ -114,6 +114,13 @@ def test_weights_count(made: World, evaluation: Evaluation) -> None:
     assert any("weight" in note for note in weighted.notes)
 
 
+def test_without_any_weight_no_score_is_defined(task: Task) -> None:
+    made = world(task, 100)
+    evaluation = evaluated(made, weights=np.zeros(100))
+    assert math.isnan(evaluation.score_of())
+    json.dumps(evaluation.to_dict(), allow_nan=False)
+
+
 def test_a_deadline_that_has_passed_leaves_the_optional_parts_out(made: World) -> None:
     hurried = evaluated(made, seconds=0.0)
     assert all(item["drop"] is None for item in hurried.importance)

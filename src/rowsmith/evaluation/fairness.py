@@ -19,7 +19,7 @@ from rowsmith.evaluation.intervals import effective_rows, plain, wilson
 from rowsmith.evaluation.segments import Segment, score_with_error, segments_of
 from rowsmith.evaluation.testset import TestSet
 from rowsmith.schema import NUMERIC_KINDS, Column, Policies, Schema
-from rowsmith.types import Array, ColumnKind, Interval, JsonObject, Role, Rows, Task
+from rowsmith.types import Array, ColumnKind, Interval, JsonObject, Role, Rows, Task, Vector
 
 MIN_ROWS = 30
 MAX_GROUPS = 20
@@ -72,8 +72,8 @@ def _of_column(test: TestSet, column: Column) -> JsonObject | None:
     for code, segment in enumerate(segments):
         codes[segment.rows] = code
     for name, by_group in _rates(test, codes).items():
-        for code, value in by_group.items():
-            groups[code]["figures"][name] = _with_interval(test, name, value, segments[code])
+        for code, segment in enumerate(segments):
+            groups[code]["figures"][name] = _with_interval(test, name, by_group.get(code, math.nan), segment)
     return {
         "column": column.name,
         "binned": any(segment.low is not None for segment in segments),
@@ -104,30 +104,45 @@ def _group(test: TestSet, segment: Segment) -> JsonObject:
 
 
 def _rates(test: TestSet, codes: Array) -> dict[str, dict[int, float]]:
-    """Name of a rate to its value by group code."""
+    """Name of a rate to its value by group code; a group without weight has none."""
     from fairlearn.metrics import MetricFrame
 
-    rates, truth, predicted = _rates_of_task(test)
-    params = None if test.weights is None else {name: {"sample_weight": test.weights} for name in rates}
+    rates = _rates_of(test.model.task)
+    weights = np.ones(test.rows) if test.weights is None else test.weights
+    predicted = test.scores[:, 0] if test.model.task is Task.REGRESSION else test.chosen
+    columns = (codes, test.truth, predicted, weights)
+    if test.model.task is not Task.REGRESSION:
+        columns = _cells(*columns)
+    codes, truth, predicted, weights = (column[columns[3] > 0] for column in columns)
+    if len(codes) == 0:
+        return {name: {} for name in rates}
+    params = {name: {"sample_weight": weights} for name in rates}
     frame = MetricFrame(metrics=rates, y_true=truth, y_pred=predicted, sensitive_features=codes, sample_params=params)
     table: dict[str, dict[int, float]] = frame.by_group.to_dict()
     return table
 
 
-def _rates_of_task(test: TestSet) -> tuple[dict[str, Rate], Array, Array]:
+def _cells(codes: Array, truth: Array, chosen: Array, weights: Vector) -> tuple[Array, Array, Array, Vector]:
+    """Rows that are alike in group, truth and answer as one weighted row: the same rates from a few dozen rows."""
+    rows = np.column_stack([codes, truth, chosen])
+    cells, where = np.unique(rows, axis=0, return_inverse=True)
+    total = np.bincount(where.ravel(), weights=weights, minlength=len(cells)).astype(np.float64)
+    return cells[:, 0], cells[:, 1], cells[:, 2], total
+
+
+def _rates_of(task: Task) -> dict[str, Rate]:
     from fairlearn import metrics as fl
 
-    if test.model.task is Task.REGRESSION:
-        return {"mean_error": _mean_error, "mean_absolute_error": _mean_absolute_error}, test.truth, test.scores[:, 0]
-    if test.model.task is Task.MULTICLASS:
-        return {"accuracy": _accuracy}, test.truth, test.chosen
-    rates: dict[str, Rate] = {
+    if task is Task.REGRESSION:
+        return {"mean_error": _mean_error, "mean_absolute_error": _mean_absolute_error}
+    if task is Task.MULTICLASS:
+        return {"accuracy": _accuracy}
+    return {
         "selection_rate": fl.selection_rate,
         "true_positive_rate": _where_truth_is(1, fl.true_positive_rate),
         "false_positive_rate": _where_truth_is(0, fl.false_positive_rate),
         "accuracy": _accuracy,
     }
-    return rates, test.truth, test.chosen
 
 
 def _where_truth_is(code: int, rate: Rate) -> Rate:

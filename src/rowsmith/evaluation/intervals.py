@@ -11,13 +11,13 @@ import numpy as np
 from rowsmith.types import Array, Interval, Metric, Rows, Vector
 
 CONFIDENCE = 0.95
-MAX_RESAMPLES = 1000
+MAX_RESAMPLES = 500
 MIN_RESAMPLES = 100
 # Work of one bootstrap, in rows times resamples, and times classes where there are more than two: about half a
 # second for every system compared. A resample costs as much as LEAST rows, however few there are.
-WORK = 8_000_000
+WORK = 5_000_000
 LEAST = 4_000
-MAX_ROWS = 50_000
+MAX_ROWS = 25_000
 MIN_ROWS = 2_000
 
 Statistic = Callable[[Vector], float]

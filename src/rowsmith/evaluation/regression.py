@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from rowsmith.evaluation.intervals import effective_rows, wilson
+from rowsmith.evaluation.metrics.averages import mean
 from rowsmith.evaluation.testset import TestSet
 from rowsmith.types import JsonObject
 
@@ -64,7 +67,9 @@ def coverage(test: TestSet) -> JsonObject | None:
         return None
     predicted = test.scores[:, 0]
     inside = (test.truth >= predicted + width.low) & (test.truth <= predicted + width.high)
-    observed = float(np.average(inside, weights=test.weights))
+    observed = mean(inside.astype(np.float64), test.weights)
+    if math.isnan(observed):
+        return None
     interval = wilson(observed, effective_rows(test.weights, test.rows))
     return {
         "promised": test.model.recipe.train.interval,

@@ -16,7 +16,7 @@ from rowsmith.schema import NUMERIC_KINDS, Column
 from rowsmith.types import Array, ColumnKind, Metric, Rows
 
 MAX_LEVELS = 12
-RESAMPLES = 64
+RESAMPLES = 50
 MAX_ROWS = 5_000
 MISSING = "(missing)"
 OTHER = "(other levels)"

@@ -79,32 +79,34 @@ def _prepare_class(event: Array, score: Vector, area: OneClass) -> Callable[[Vec
         return lambda weights: NAN
     order = np.argsort(-score, kind="stable")
     ranked, events = score[order], event[order].astype(np.float64)
-    ends = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)
+    starts = np.flatnonzero(np.append(True, ranked[1:] != ranked[:-1]))
+    tied = len(starts) < len(ranked)
 
     def ask(weights: Vector) -> float:
         ordered = weights[order]
         hits = ordered * events
-        return area(np.cumsum(hits)[ends], np.cumsum(ordered - hits)[ends])
+        misses = ordered - hits
+        if tied:
+            hits, misses = np.add.reduceat(hits, starts), np.add.reduceat(misses, starts)
+        return area(hits, misses)
 
     return ask
 
 
 def _area_under_roc(hits: Vector, misses: Vector) -> float:
-    """From the weight of the class, and of the others, down to each distinct score."""
-    if hits[-1] <= 0 or misses[-1] <= 0:
-        return NAN
-    widths = np.diff(misses, prepend=0.0)
-    heights = hits - np.diff(hits, prepend=0.0) / 2
-    return float(np.dot(widths, heights) / (hits[-1] * misses[-1]))
+    """From the weight of the class, and of the others, at each distinct score, best first."""
+    found = np.cumsum(hits)
+    pairs = float(found[-1] * misses.sum())
+    return float(np.dot(misses, found - hits / 2)) / pairs if pairs > 0 else NAN
 
 
 def _area_of_precision(hits: Vector, misses: Vector) -> float:
-    if hits[-1] <= 0:
+    found = np.cumsum(hits)
+    if found[-1] <= 0:
         return NAN
-    steps = np.diff(hits, prepend=0.0)
-    total = hits + misses
-    precision = np.divide(hits, total, out=np.zeros_like(hits), where=total > 0)
-    return float(np.dot(steps, precision) / hits[-1])
+    total = found + np.cumsum(misses)
+    precision = np.divide(found, total, out=np.zeros_like(found), where=total > 0)
+    return float(np.dot(hits, precision) / found[-1])
 
 
 CLASSIFICATION = frozenset({Task.BINARY, Task.MULTICLASS})
