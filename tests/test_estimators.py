@@ -35,7 +35,7 @@ class _InProcess(ThreadPoolExecutor):
 
 
 EXPECTED_FAILURES = {
-    "check_sample_weight_equivalence_on_dense_data": "folds are drawn over rows, so a row twice is not a row of weight 2",
+    "check_sample_weight_equivalence_on_dense_data": "a row twice is not a row of weight 2 to the folds",
     "check_sample_weight_equivalence_on_sparse_data": "sparse matrices are not taken",
 }
 

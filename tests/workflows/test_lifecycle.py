@@ -118,7 +118,7 @@ def test_promotion_rollback_and_ledger(project: Project, outcome: Outcome, execu
     second = retrain(project, loans(500, seed=11), promote=False, executor=executor)
     assert not second.promoted
     assert project.version().number == 1
-    entry, gates = promote(project, 2, reason="newer rows", force=True)
+    entry, _ = promote(project, 2, reason="newer rows", force=True)
     assert entry.to_number == 2
     assert project.version().number == 2
     rollback(project, reason="just in case")

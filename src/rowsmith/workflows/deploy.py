@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from rowsmith.conform import Conformer, ConformingFrame, ConformingRow
+from rowsmith.conform import Conformer, ConformingFrame, ConformingRow, frame_of_rows
 from rowsmith.model import TrainedModel
 from rowsmith.registry.versions import Version
 from rowsmith.schema import Schema
@@ -50,7 +50,7 @@ class Deployed:
         if self.types is None:
             return self.model.conformer.row(row)
         first = Conformer(self.inputs).row(row)
-        table = self._typed(pl.DataFrame([dict(row)], infer_schema_length=None, strict=False))
+        table = self._typed(frame_of_rows([row]))
         featured = self.model.conformer.row(self.plugins.apply(table).row(0, named=True))
         return ConformingRow(featured.row, (*first.warnings, *featured.warnings))
 
