@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
-from rowsmith.errors import RecipeError, SchemaError, Fault
+from rowsmith.errors import Fault, RecipeError, SchemaError
 from rowsmith.types import ColumnKind, JsonObject, Role, Task
 
 Policy: TypeAlias = Literal["error", "warn", "accept"]
