@@ -178,6 +178,7 @@ def test_single_quotes_are_found(tmp_path: Path) -> None:
         ('a,b\n1,"x\ny"\n3,4,5\n', "line 4 (row 2)", "3 fields"),
         ('a,b\n5" pipe,2\n3\n', "line 3 (row 2)", "1 fields"),
         ('a,b\n1,2\n3,"x\n4,5\n', "line 3 (row 2)", "quotes"),
+        ('a,b\n1,"x\n' + "2,3\n" * 100_000, "line 2 (row 1)", "quotes"),
         ("a,b,a\n1,2,3\n", "line 1", '2 columns have the name "a"'),
         ("a,b\n", "table.csv", "no rows"),
         ("", "table.csv", "empty"),
@@ -190,6 +191,12 @@ def test_broken_files_are_refused_by_name_and_place(tmp_path: Path, text: str, p
     assert place in caught.value.where
     assert "table.csv" in caught.value.where
     assert message in str(caught.value)
+
+
+def test_long_fields(tmp_path: Path) -> None:
+    long = "1" * 300_000
+    frame = read_text(tmp_path, f'a,b\nx,{long}y\n"{long}",5" tall\n', header=True)
+    assert frame.rows() == [("x", f"{long}y"), (long, '5" tall')]
 
 
 def test_rows_are_counted_over_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

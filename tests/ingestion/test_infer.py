@@ -329,3 +329,9 @@ def test_without_a_target_there_is_no_task() -> None:
 
 def test_policies_come_from_the_recipe() -> None:
     assert infer_schema(people(), recipe(policies={"unseen_category": "error"})).policies.unseen_category == "error"
+
+
+@pytest.mark.parametrize("value", ["1" * 50_000 + "x", "1-" * 30_000, "a" * 100_000, "1 " * 30_000])
+def test_long_texts_take_no_time(value: str) -> None:
+    """Patterns that go back and forth over such texts would take hours."""
+    assert column_of([f"{value}{i}" for i in range(ROWS)]).kind in ("text", "category", "identifier")

@@ -206,6 +206,17 @@ def test_what_a_killed_program_left_is_removed(store: SnapshotStore) -> None:
     assert reopened.read(kept).equals(TABLE[:5])
 
 
+def test_nothing_is_removed_while_a_manifest_is_damaged(store: SnapshotStore) -> None:
+    made = store.add([TABLE], source="x")
+    manifest = store.root / "manifests" / f"{made.id}.json"
+    text = manifest.read_text()
+    manifest.write_text("{")
+    (store.root / "incoming" / "abandoned").mkdir(parents=True)
+    SnapshotStore(store.root)
+    manifest.write_text(text)
+    assert SnapshotStore(store.root).read(made).equals(TABLE)
+
+
 def test_opening_does_not_disturb_one_that_writes(store: SnapshotStore) -> None:
     with writing(store) as program:
         SnapshotStore(store.root).add([TABLE], source="meanwhile")

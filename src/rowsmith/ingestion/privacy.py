@@ -12,6 +12,7 @@ from rowsmith.schema import KINDS_WITHOUT_INFORMATION, Column
 from rowsmith.types import ColumnKind
 
 MAX_VALUES = 2000
+MAX_CHARACTERS = 1000
 # In writing a single address among a hundred texts matters; a column of them has little else.
 MIN_SHARE = 0.01
 MIN_SHARE_OF_LOOSE_SHAPES = 0.5
@@ -115,10 +116,10 @@ def _by_values(series: pl.Series, column: Column) -> Iterator[tuple[str, float]]
 
 
 def _some_values(series: pl.Series) -> list[str]:
-    """Different values, evenly from all over the column."""
+    """Different values, evenly from all over the column; of long texts the beginning."""
     unique = series.drop_nulls().unique(maintain_order=True)
     step = max(1, len(unique) // MAX_VALUES)
-    return [text.strip() for text in unique.gather_every(step).cast(pl.String).to_list()]
+    return [text[:MAX_CHARACTERS].strip() for text in unique.gather_every(step).cast(pl.String).to_list()]
 
 
 def _has_account(value: str) -> bool:

@@ -200,7 +200,11 @@ class SnapshotStore:
         with _translated(self.root), locked(self._lock):
             if not remove_abandoned(self._incoming) or not self._parts.is_dir():
                 return
-            used = {f"{part.sha256}.parquet" for snapshot in self.list() for part in snapshot.parts}
+            try:
+                used = {f"{part.sha256}.parquet" for snapshot in self.list() for part in snapshot.parts}
+            except StorageError:
+                # With a damaged manifest nobody knows which parts are used.
+                return
             for path in self._parts.iterdir():
                 if path.name not in used:
                     path.unlink()

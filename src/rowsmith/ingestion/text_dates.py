@@ -27,6 +27,8 @@ COMPACT_NAME = re.compile(r"date|(^|[_\W])(day|dt|ymd)($|[_\W])", re.IGNORECASE)
 EARLIEST, LATEST = 1900, 2100
 LOOKS_LIKE_DATE = re.compile(r"\d.*[-/. :,].*\d")
 SAMPLE = 50
+MIN_SHARE_ALIKE = 0.9
+LONGEST = 60
 ROWS_LOOKED_AT = 2000
 CLEARLY_MORE_ORDERLY = 0.2
 
@@ -39,7 +41,7 @@ def find_dates(spellings: Spellings, series: pl.Series) -> Parsing | None:
     nulls = spellings.nulls
     dates = spellings.without(nulls)
     first = dates.values[:SAMPLE]
-    if not first or sum(bool(LOOKS_LIKE_DATE.search(value)) for value in first) < 0.9 * len(first):
+    if not first or sum(_looks_like_date(value) for value in first) < MIN_SHARE_ALIKE * len(first):
         return None
     found = []
     sample = Spellings(first, dates.counts[:SAMPLE], sum(dates.counts[:SAMPLE]))
@@ -66,6 +68,10 @@ def are_compact_dates(series: pl.Series) -> bool:
     if not len(values) or not ((values >= low) & (values < high)).all():
         return False
     return values.cast(pl.String).str.to_date(COMPACT, strict=False).null_count() == 0
+
+
+def _looks_like_date(value: str) -> bool:
+    return len(value) <= LONGEST and LOOKS_LIKE_DATE.search(value) is not None
 
 
 def _may_be_swapped(pattern: str) -> bool:

@@ -14,15 +14,19 @@ MARKS = (
     (".", ""), (".", ","), (",", ""), (",", "."), (".", "'"),
     (".", " "), (",", " "), (".", "\u00a0"), (",", "\u00a0"), (".", "\u202f"), (",", "\u202f"),
 )  # fmt: skip
-SIGNS = re.compile(r"^[+-]?\s*(US\$|[$€£¥₹]|USD|EUR|GBP|CHF)|(%|[$€£¥₹]|USD|EUR|GBP|CHF)$")
+SIGN = r"US\$|[$€£¥₹%]|USD|EUR|GBP|CHF"
+SIGNS = re.compile(rf"^[+-]?\s*({SIGN})|({SIGN})$")
+LOOKS_LIKE_NUMBER = re.compile(rf"[+-]?\s*({SIGN})?\s*[+-]?[\d.,'\s]*\d[\d.,'\s]*(e[+-]?\d+)?({SIGN})?", re.IGNORECASE)
 DIGITS = re.compile(r"\d+")
 LEADING_ZERO = re.compile(r"[+-]?0\d+")
 ZERO_BEFORE_MARK = re.compile(r"^[+-]?0[.,]\d{3}$")
 SMALL_CODE = re.compile(r"\d{1,3}")
 MAX_DIGITS = 15
 MAX_CODES = 20
-MIN_SHARE_WITH_DIGITS = 0.9
+MIN_SHARE_ALIKE = 0.9
 SAMPLE = 200
+# Longer texts are no numbers, and would keep the pattern busy.
+LONGEST = 60
 
 
 def find_numbers(spellings: Spellings, *, even_codes: bool = False) -> Parsing | None:
@@ -33,7 +37,7 @@ def find_numbers(spellings: Spellings, *, even_codes: bool = False) -> Parsing |
     """
     nulls = spellings.nulls
     numbers = spellings.without(nulls)
-    if not numbers.values or not _mostly_digits(numbers):
+    if not numbers.values or not _mostly_look_like_numbers(numbers):
         return None
     if not even_codes and _are_codes(numbers, has_nulls=bool(nulls)):
         return None
@@ -58,10 +62,11 @@ def _numbers(spellings: Spellings, parsing: Parsing) -> Iterator[str]:
     return (value for value in spellings.values if value not in parsing.nulls)
 
 
-def _mostly_digits(numbers: Spellings) -> bool:
+def _mostly_look_like_numbers(numbers: Spellings) -> bool:
+    """A quick look at the most frequent ones, which spares writing the slow one."""
     first = zip(numbers.values[:SAMPLE], numbers.counts, strict=False)
-    with_digits = sum(count for value, count in first if any(char.isdigit() for char in value))
-    return with_digits >= MIN_SHARE_WITH_DIGITS * sum(numbers.counts[:SAMPLE])
+    alike = sum(count for value, count in first if len(value) <= LONGEST and LOOKS_LIKE_NUMBER.fullmatch(value))
+    return alike >= MIN_SHARE_ALIKE * sum(numbers.counts[:SAMPLE])
 
 
 def _are_codes(numbers: Spellings, *, has_nulls: bool) -> bool:

@@ -59,7 +59,7 @@ class Check:
                 self.code,
                 seen.severity or self.severity,
                 self.title,
-                seen.message,
+                seen.message.rstrip(".") + ".",
                 seen.columns,
                 dict(seen.evidence or {}),
                 seen.advice,

@@ -20,7 +20,11 @@ SAMPLE_BYTES = 1 << 18
 SAMPLE_RECORDS = 500
 MIN_CONSISTENCY = 0.99
 MIN_NAMES_THAT_COUNT = 3
+LONGEST_NUMBER = 60
 NUMBER = re.compile(r"[+-]?[\d.,]*\d[\d.,]*(e[+-]?\d+)?%?", re.IGNORECASE)
+
+# The csv module's own limit (128 kB) is one for the whole program, and too low for texts.
+csv.field_size_limit(1 << 26)
 
 
 @dataclass(frozen=True)
@@ -109,8 +113,8 @@ def _has_header(records: Sequence[Sequence[str]]) -> bool:
         below = [record[place].strip() for record in others if place < len(record) and record[place].strip()]
         if not below:
             continue
-        if all(NUMBER.fullmatch(value) for value in below):
-            if name.strip() and not NUMBER.fullmatch(name.strip()):
+        if all(map(_is_number, below)):
+            if name.strip() and not _is_number(name.strip()):
                 return True
             over_numbers += 1
         elif name.strip() in below:
@@ -120,6 +124,11 @@ def _has_header(records: Sequence[Sequence[str]]) -> bool:
     if over_numbers:
         return (news > 0 and not repeats) or _count_up(first)
     return repeats <= news
+
+
+def _is_number(text: str) -> bool:
+    # Long texts are none, and would keep the pattern busy.
+    return len(text) <= LONGEST_NUMBER and NUMBER.fullmatch(text) is not None
 
 
 def _count_up(names: Sequence[str]) -> bool:

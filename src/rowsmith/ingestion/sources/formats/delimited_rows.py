@@ -142,7 +142,6 @@ class _Reader:
         reader = csv.reader(
             text, delimiter=self.dialect.separator, quotechar=self.dialect.quote, skipinitialspace=True, strict=True
         )
-        csv.field_size_limit(MAX_RECORD_BYTES)
         records: list[list[str]] = []
         before = 0
         try:
