@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,11 @@ import pytest
 from rowsmith.evaluation.gates import judge
 from rowsmith.evaluation.metrics import default_metric
 from rowsmith.evaluation.report import content_security_policy, render_report
+from rowsmith.evaluation.report.charts import FIRST_SECOND, LAST_SECOND, date_axis
 from rowsmith.evaluation.report.content import NOTHING, plain_text
 from rowsmith.evaluation.report.svg import Axis, bar, nice_ticks, percent_text, shorten, strip, tick_text
 from rowsmith.evaluation.score import evaluate
+from rowsmith.evaluation.segments import EPOCH
 from rowsmith.types import Finding, JsonObject, Severity, Task
 from tests.evaluation.models import World, world
 
@@ -208,6 +211,29 @@ def test_ticks_are_round(low: float, high: float, ticks: list[float]) -> None:
 )
 def test_numbers_on_an_axis(value: float, text: str) -> None:
     assert tick_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "marks"),
+    [
+        ("1985-03-01", "2016-09-01", ["1990", "2000", "2010"]),
+        ("2012-03-01", "2016-09-01", ["2013", "2014", "2015", "2016"]),
+        ("2015-11-15", "2016-03-20", ["2015-12", "2016-01", "2016-02", "2016-03"]),
+        ("2016-01-01", "2016-12-31", ["2016-04", "2016-07", "2016-10"]),
+        ("2016-02-25", "2016-03-20", ["02-29", "03-05", "03-10", "03-15", "03-20"]),
+        ("2016-02-25", "2016-02-27", ["02-25 00:00", "02-25 12:00", "02-26 00:00", "02-26 12:00", "02-27 00:00"]),
+        ("0001-02-01", "0001-02-01", ["02-01 00:00"]),
+    ],
+)
+def test_dates_are_marked_where_a_person_would(first: str, last: str, marks: list[str]) -> None:
+    low, high = ((datetime.fromisoformat(text + "T00:00+00:00") - EPOCH).total_seconds() for text in (first, last))
+    axis = date_axis(Axis(low, high, ""))
+    assert [axis.text(value) for value in axis.marks] == marks
+
+
+def test_dates_at_the_ends_of_the_calendar() -> None:
+    axis = date_axis(Axis.over([FIRST_SECOND, LAST_SECOND], ""))
+    assert [axis.text(value) for value in axis.marks] == ["5000"]
 
 
 def test_small_things() -> None:

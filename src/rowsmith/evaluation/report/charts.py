@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from markupsafe import Markup
 
-from rowsmith.evaluation.report.svg import Axis, Plot, percent_text, tick_text
+from rowsmith.evaluation.report.svg import Axis, Plot, nice_ticks, percent_text, tick_text
+from rowsmith.evaluation.segments import EPOCH
 from rowsmith.evaluation.summary import figure, percent
 
 MAX_LINES = 8
+MAX_DATES = 5
+FIRST_SECOND = (datetime.min.replace(tzinfo=EPOCH.tzinfo) - EPOCH).total_seconds()
+LAST_SECOND = (datetime(9999, 12, 31, tzinfo=EPOCH.tzinfo) - EPOCH).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +158,8 @@ def dependence(evaluation: Mapping[str, Any], item: Mapping[str, Any]) -> Chart:
     y_title = "Mean answer" if regression else "Mean probability"
     everything = [value for row in answers for value in row]
     y = Axis.over(everything, y_title, margin=0.12) if regression else _probabilities_axis(everything, y_title)
-    by_value = {point["value"]: point["label"] for point in points}
-    text = (lambda value: by_value.get(value, _date(value))) if item["kind"] == "datetime" else tick_text
-    plot = Plot(Axis.over(xs, item["column"], text), y, f"Dependence on {item['column']}")
+    x = Axis.over(xs, item["column"])
+    plot = Plot(date_axis(x) if item["kind"] == "datetime" else x, y, f"Dependence on {item['column']}")
     highest = max(point["share"] for point in points)
     for point in points:
         foot, top = y.low, y.low + (y.high - y.low) * 0.14 * point["share"] / max(highest, 1e-12)
@@ -180,9 +184,29 @@ def _probabilities_axis(values: Sequence[float], title: str) -> Axis:
     return Axis(max(min(values) - room, 0.0), min(max(values) + room, 1.0), title, percent_text)
 
 
-def _date(seconds: float) -> str:
-    from datetime import timedelta
+def date_axis(axis: Axis) -> Axis:
+    """An axis of seconds since 1970, marked at the first of years, of months, or at days."""
+    # The margins of an axis may lie before year 1 or after year 9999.
+    axis = replace(axis, low=max(axis.low, FIRST_SECOND), high=min(axis.high, LAST_SECOND))
+    first, last = (EPOCH + timedelta(seconds=value) for value in (axis.low, axis.high))
+    days = (last - first).days
+    if days > 3 * 365:
+        step = next(step for step in (1, 2, 5, 10, 20, 50, 100, 1000, 5000) if days / 365 / step <= MAX_DATES)
+        years = range(-(-(first.year + 1) // step) * step, last.year + 1, step)
+        return replace(axis, ticks=_seconds((year, 1, 1) for year in years), text=_written("%Y"))
+    if days > 60:
+        step = next(step for step in (1, 2, 3, 6, 12) if days / 30 / step <= MAX_DATES)
+        months = [
+            month for month in range(first.year * 12 + first.month, last.year * 12 + last.month) if month % step == 0
+        ]
+        return replace(axis, ticks=_seconds((m // 12, m % 12 + 1, 1) for m in months), text=_written("%Y-%m"))
+    ticks = [86400 * day for day in nice_ticks(axis.low / 86400, axis.high / 86400, MAX_DATES)]
+    return replace(axis, ticks=tuple(ticks), text=_written("%m-%d" if days > MAX_DATES else "%m-%d %H:%M"))
 
-    from rowsmith.evaluation.segments import EPOCH
 
-    return f"{EPOCH + timedelta(seconds=seconds):%Y-%m-%d}"
+def _seconds(dates: Iterable[tuple[int, int, int]]) -> tuple[float, ...]:
+    return tuple((datetime(*date, tzinfo=EPOCH.tzinfo) - EPOCH).total_seconds() for date in dates)
+
+
+def _written(pattern: str) -> Callable[[float], str]:
+    return lambda seconds: (EPOCH + timedelta(seconds=seconds)).strftime(pattern)

@@ -90,6 +90,8 @@ def plain_text(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return figure(value)
+    if isinstance(value, int):
+        return f"{value:,}"
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {plain_text(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):
@@ -431,11 +433,15 @@ def _leaderboard(trials: Sequence[Mapping[str, Any]]) -> JsonObject:
             "seconds": "" if trial.get("seconds") is None else f"{trial['seconds']:.1f}",
             "status": str(trial.get("status", "")).replace("_", " "),
             "message": trial.get("message") or "",
-            "params": ", ".join(f"{key}={plain_text(value)}" for key, value in (trial.get("params") or {}).items()),
+            "params": ", ".join(f"{key}={_setting(value)}" for key, value in (trial.get("params") or {}).items()),
         }
         for place, trial in enumerate(trials[:TRIALS])
     ]
     return {"rows": rows, "left_out": max(len(trials) - TRIALS, 0), "count": len(trials)}
+
+
+def _setting(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _score_text(score: float | None) -> str:

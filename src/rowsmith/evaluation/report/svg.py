@@ -41,12 +41,17 @@ def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A range of values, what it shows, and how a value is written on it."""
+    """A range of values, what it shows, how a value is written on it, and at which it is (None: at round numbers)."""
 
     low: float
     high: float
     title: str
     text: Format = tick_text
+    ticks: tuple[float, ...] | None = None
+
+    @property
+    def marks(self) -> Sequence[float]:
+        return nice_ticks(self.low, self.high) if self.ticks is None else self.ticks
 
     @classmethod
     def over(cls, values: Sequence[float], title: str, text: Format = tick_text, margin: float = 0.04) -> Axis:
@@ -127,11 +132,11 @@ class Plot:
         left, foot = self.at(self.x.low, self.y.low)
         right, _ = self.at(self.x.high, self.y.high)
         parts = []
-        for value in nice_ticks(self.y.low, self.y.high):
+        for value in self.y.marks:
             y, label = self.at(self.x.low, value)[1], escape(self.y.text(value))
             parts.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{y}" y2="{y}"/>')
             parts.append(f'<text class="tick" x="{left - 7}" y="{y + 4}" text-anchor="end">{label}</text>')
-        for value in nice_ticks(self.x.low, self.x.high):
+        for value in self.x.marks:
             x, label = self.at(value, self.y.low)[0], escape(self.x.text(value))
             parts.append(f'<line class="tickmark" x1="{x}" x2="{x}" y1="{foot}" y2="{foot + 4}"/>')
             parts.append(f'<text class="tick" x="{x}" y="{foot + 17}" text-anchor="middle">{label}</text>')
