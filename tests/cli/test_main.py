@@ -193,3 +193,26 @@ def test_init_for_machines(rowsmith: Command, tmp_path: Path) -> None:
     again = rowsmith("init", tmp_path / "churn-model", "--json")
     assert again.code == 2
     assert "something here already" in again.json["error"]["what"]
+
+
+def test_a_terminal_without_unicode_gets_question_marks(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    command = [sys.executable, "-m", "rowsmith", "init", "données"]
+    done = subprocess.run(command, capture_output=True, env=environment, cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert b"donn?es" in done.stderr
+
+
+def test_a_reader_who_leaves_early_is_no_error(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rowsmith", "init", "quiet-project"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    process.wait(60)

@@ -55,7 +55,7 @@ def test_a_terminal_keeps_a_line_for_each_stage() -> None:
         live(Progress("search", "trial 2", 0.5, 0.9, 4.0))
     text = stream.getvalue()
     assert "✓ read a[b]c.csv" in text
-    assert "✓ search trial 2, best 0.9, 4 s left" in text
+    assert "✓ search trial 2, best 0.9 · " in text
 
 
 def test_a_stage_that_failed_is_not_ticked_off() -> None:

@@ -73,7 +73,7 @@ class LiveLine:
         self._task = self._bars.add_task("starting", total=None, detail="")
         self._stage = ""
         self._begin = time.monotonic()
-        self._detail = ""
+        self._result = ""
         self._lock = threading.Lock()
 
     def __enter__(self) -> LiveLine:
@@ -91,20 +91,20 @@ class LiveLine:
                 self._leave_stage()
                 self._stage, self._begin = progress.stage, time.monotonic()
                 self._bars.reset(self._task, total=None)
-            self._detail = _escaped(", ".join(details(progress)))
+            self._result = _escaped(", ".join(results(progress)))
             known = progress.fraction is not None
             self._bars.update(
                 self._task,
                 description=_escaped(progress.stage),
                 total=1.0 if known else None,
                 completed=progress.fraction if known else 0.0,
-                detail=self._detail,
+                detail=_escaped(", ".join(details(progress))),
             )
 
     def _leave_stage(self) -> None:
         if self._stage:
             seconds = time.monotonic() - self._begin
-            self._console.print(f"[green]✓[/] {_escaped(self._stage)} [dim]{self._detail} · {seconds:.1f} s[/]")
+            self._console.print(f"[green]✓[/] {_escaped(self._stage)} [dim]{self._result} · {seconds:.1f} s[/]")
 
 
 def describe(progress: Progress) -> str:
@@ -115,13 +115,19 @@ def describe(progress: Progress) -> str:
 
 def details(progress: Progress) -> list[str]:
     """What a report knows, in words."""
-    found = [progress.message] if progress.message else []
-    if progress.best_score is not None:
-        found.append(f"best {progress.best_score:.4g}")
+    found = results(progress)
     if progress.seconds_left is not None:
         found.append(f"{max(progress.seconds_left, 0):.0f} s left")
     elif progress.fraction is not None:
         found.append(f"{progress.fraction:.0%}")
+    return found
+
+
+def results(progress: Progress) -> list[str]:
+    """What of a report is still worth knowing when its stage is over."""
+    found = [progress.message] if progress.message else []
+    if progress.best_score is not None:
+        found.append(f"best {progress.best_score:.4g}")
     return found
 
 

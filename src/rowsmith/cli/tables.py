@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from rowsmith.types import JsonObject
 
 BAR_CELLS = 12
-MAX_TRIALS = 15
 NOTHING = "-"
 # As a share of the threshold: less is not worth a line.
 LEAST_EFFECT = 0.05
@@ -60,10 +59,10 @@ def scores(metrics: Sequence[JsonObject], found: JsonObject) -> Table:
     return table
 
 
-def leaderboard(trials: Sequence[JsonObject], most: int = MAX_TRIALS) -> Table:
+def leaderboard(trials: Sequence[JsonObject], metric: str, most: int) -> Table:
     """The trials, best first, with their share in the ensemble."""
     table = plain_table("Leaderboard", caption_justify="left")
-    for name, justify in (("#", "right"), ("family", "left"), ("score", "right"), ("share", "left"), ("s", "right")):
+    for name, justify in (("#", "right"), ("family", "left"), (metric, "right"), ("share", "left"), ("s", "right")):
         table.add_column(name, justify=justify)  # type: ignore[arg-type]  # both words are ones it takes
     table.add_column("outcome", overflow="fold")
     for trial in trials[:most]:

@@ -63,7 +63,7 @@ def checked(document: JsonObject) -> Parts:
 
 def outcome(document: JsonObject) -> Parts:
     version = document["version"]
-    yield tables.leaderboard(document["leaderboard"], most=8)
+    yield tables.leaderboard(document["leaderboard"], version["metric"], most=8)
     if document["rows"]["tested"]:
         yield tables.scores(document["metrics"], document["scores"])
     if document["findings"]:
@@ -88,8 +88,8 @@ def quickstart(document: JsonObject) -> Parts:
 
 
 def leaderboard(document: JsonObject) -> Parts:
-    yield line((f"{document['name']} version {document['version']}", "bold"), f", {document['metric']}")
-    yield tables.leaderboard(document["leaderboard"], most=50)
+    yield line((f"{document['name']} version {document['version']}", "bold"))
+    yield tables.leaderboard(document["leaderboard"], document["metric"], most=50)
 
 
 def versions(document: JsonObject) -> Parts:
