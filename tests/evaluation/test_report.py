@@ -16,7 +16,7 @@ from rowsmith.evaluation.gates import judge
 from rowsmith.evaluation.metrics import default_metric
 from rowsmith.evaluation.report import content_security_policy, render_report
 from rowsmith.evaluation.report.charts import FIRST_SECOND, LAST_SECOND, date_axis
-from rowsmith.evaluation.report.content import NOTHING, plain_text
+from rowsmith.evaluation.report.origin import NOTHING, plain_text
 from rowsmith.evaluation.report.svg import Axis, bar, nice_ticks, percent_text, shorten, strip, tick_text
 from rowsmith.evaluation.score import evaluate
 from rowsmith.evaluation.segments import EPOCH

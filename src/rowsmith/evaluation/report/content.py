@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from rowsmith.evaluation.report import charts
+from rowsmith.evaluation.report.origin import NOTHING, columns_of, findings_of, leaderboard_of, lineage_of, recipe_of
 from rowsmith.evaluation.report.svg import Axis, bar, percent_text, shorten, strip, tick_text
-from rowsmith.evaluation.segments import show_number
 from rowsmith.evaluation.summary import figure, percent, summarise
-from rowsmith.recipe import Recipe
-from rowsmith.types import ColumnKind, JsonObject, Task
+from rowsmith.types import JsonObject, Task
 
 MODEL = "model"
-NOTHING = "\N{EN DASH}"
-TRIALS = 100
 HEATS = 10
 SLICES_SHOWN = 12
 IMPORTANT = 15
-MAX_LEVELS = 100
 SYSTEMS = {"model": "This model", "dummy": "Same answer for every row"}
 TASKS = {"binary": "Two classes", "multiclass": "Several classes", "regression": "A number"}
 GATES = {
@@ -45,7 +40,6 @@ FIGURES = {
     "mean_error": "Mean error",
     "mean_absolute_error": "Mean absolute error",
 }
-SEVERITIES = ("error", "warning", "info")
 
 
 def content_of(document: Mapping[str, Any]) -> JsonObject:
@@ -73,30 +67,13 @@ def content_of(document: Mapping[str, Any]) -> JsonObject:
         "slices": _slices(evaluation) if tested else {},
         "fairness": [_fairness(evaluation, item) for item in evaluation["fairness"]],
         "meanings": _meanings(evaluation),
-        "findings": _findings(document.get("findings") or []),
-        "columns": _columns(document.get("schema") or {}),
-        "leaderboard": _leaderboard(document.get("leaderboard") or []),
-        "lineage": _lineage(document.get("lineage") or {}),
+        "findings": findings_of(document.get("findings") or []),
+        "columns": columns_of(document.get("schema") or {}),
+        "leaderboard": leaderboard_of(document.get("leaderboard") or []),
+        "lineage": lineage_of(document.get("lineage") or {}),
         "packages": sorted(((document.get("lineage") or {}).get("packages") or {}).items()),
-        "recipe": _recipe(document.get("recipe") or {}),
+        "recipe": recipe_of(document.get("recipe") or {}),
     }
-
-
-def plain_text(value: Any) -> str:
-    """Any JSON value in a cell."""
-    if value is None or value == "":
-        return NOTHING
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return figure(value)
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {plain_text(item)}" for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(plain_text(item) for item in value) or NOTHING
-    return str(value)
 
 
 def _metric(evaluation: Mapping[str, Any]) -> JsonObject:
@@ -382,93 +359,3 @@ def _group_figure(item: Mapping[str, Any], share: bool) -> JsonObject:
         return {"value": NOTHING, "interval": ""}
     ends = "" if item["low"] is None else f"{text(round(item['low'], 3))} to {text(round(item['high'], 3))}"
     return {"value": text(round(value, 3)) if share else figure(value), "interval": ends}
-
-
-def _findings(findings: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return sorted(findings, key=lambda item: SEVERITIES.index(item["severity"]))
-
-
-def _columns(schema: Mapping[str, Any]) -> list[JsonObject]:
-    return [
-        {
-            "name": column["name"],
-            "kind": column["kind"],
-            "roles": ", ".join(role.replace("_", " ") for role in column.get("roles", ())),
-            "missing": percent(column.get("missing", 0.0)) if column.get("missing") else NOTHING,
-            "values": _values(column),
-            "typical": _typical(column),
-        }
-        for column in schema.get("columns", ())
-    ]
-
-
-def _values(column: Mapping[str, Any]) -> str:
-    kind = ColumnKind(column["kind"])
-    if column.get("minimum") is not None and column.get("maximum") is not None:
-        return f"{show_number(column['minimum'], kind)} to {show_number(column['maximum'], kind)}"
-    if column.get("categories"):
-        count = column.get("level_count", len(column["categories"]))
-        # Levels that are almost one per row may be names of people: those are counted and not shown.
-        first = ", ".join(column["categories"][:4]) if count <= MAX_LEVELS else ""
-        return f"{count:,} levels{': ' if first else ''}{first}{', …' if first and count > 4 else ''}"
-    return ""
-
-
-def _typical(column: Mapping[str, Any]) -> str:
-    value = column.get("typical")
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return show_number(float(value), ColumnKind(column["kind"]))
-    return "" if value is None else str(value)
-
-
-def _leaderboard(trials: Sequence[Mapping[str, Any]]) -> JsonObject:
-    rows = [
-        {
-            "place": place + 1,
-            "family": trial.get("family", ""),
-            "score": _score_text(trial.get("score")),
-            "folds": _fold_spread(trial.get("fold_scores") or ()),
-            "weight": trial.get("weight") or 0.0,
-            "weight_text": percent(trial["weight"]) if trial.get("weight") else "",
-            "seconds": "" if trial.get("seconds") is None else f"{trial['seconds']:.1f}",
-            "status": str(trial.get("status", "")).replace("_", " "),
-            "message": trial.get("message") or "",
-            "params": ", ".join(f"{key}={_setting(value)}" for key, value in (trial.get("params") or {}).items()),
-        }
-        for place, trial in enumerate(trials[:TRIALS])
-    ]
-    return {"rows": rows, "left_out": max(len(trials) - TRIALS, 0), "count": len(trials)}
-
-
-def _setting(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _score_text(score: float | None) -> str:
-    return "" if score is None or not math.isfinite(score) else figure(score)
-
-
-def _fold_spread(scores: Iterable[float | None]) -> str:
-    known = [score for score in scores if score is not None and math.isfinite(score)]
-    return f"{figure(min(known))} to {figure(max(known))}" if len(known) > 1 else ""
-
-
-def _lineage(lineage: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [
-        (key.replace("_", " "), plain_text(value))
-        for key, value in lineage.items()
-        if key != "packages" and value not in (None, "")
-    ]
-
-
-def _recipe(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What differs from the defaults."""
-    default = Recipe().to_dict()
-    found = []
-    for section, value in recipe.items():
-        pairs = value.items() if isinstance(value, Mapping) else [(None, value)]
-        for key, item in pairs:
-            usual = default.get(section) if key is None else (default.get(section) or {}).get(key)
-            if item != usual:
-                found.append((section if key is None else f"{section}.{key}", plain_text(item)))
-    return found
