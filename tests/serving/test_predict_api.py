@@ -161,7 +161,8 @@ def test_limits_of_body_and_rows(binary_project: Project) -> None:
     app = create_app(binary_project, Settings(max_rows=3, max_body_mb=1))
     client = app.test_client()
     response = client.post(PREDICT, json={"rows": [a_row()] * 4})
-    assert (response.status_code, response.get_json()["type"]) == (413, "/problems/too-large")
+    assert (response.status_code, response.get_json()["type"]) == (422, "/problems/invalid-request")
+    assert "at most 3" in response.get_json()["detail"]
     response = client.post(PREDICT, json={"row": a_row(city="x" * 1_100_000)})
     assert (response.status_code, response.get_json()["type"]) == (413, "/problems/too-large")
     app.extensions[KEY].close()

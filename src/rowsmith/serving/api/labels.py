@@ -37,7 +37,7 @@ def pairs_of(document: JsonObject, *, max_rows: int) -> list[tuple[str, str | fl
             "invalid-request", f'"labels" must be an array of objects with "id" and "label", not {kind_of(items)}'
         )
     if len(items) > max_rows:
-        raise Problem("too-large", f"{len(items)} labels at once; at most {max_rows} are taken")
+        raise Problem("invalid-request", f"{len(items)} labels at once; at most {max_rows} are taken")
     errors = [fault for number, item in enumerate(items) if (fault := _fault(number, item)) is not None]
     if errors:
         raise Problem("invalid-request", "some labels cannot be read; none was kept", errors=errors)

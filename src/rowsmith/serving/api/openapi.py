@@ -11,7 +11,7 @@ from rowsmith.types import ColumnKind, Json, JsonObject
 from rowsmith.version import __version__
 
 MAX_LISTED = 200
-NUMBER_TEXT = "a number; text that spells one is read as well"
+MISSING: JsonObject = {"enum": [None, ""], "title": "missing"}
 
 
 def describe(served: Served, *, max_rows: int) -> JsonObject:
@@ -103,45 +103,45 @@ def _rows(served: Served, max_rows: int) -> JsonObject:
 
 
 def property_of(column: Column, schema: Schema) -> JsonObject:
-    """One column as JSON Schema. Facts of training that are no limits are told in words."""
-    described, words = _typed(column, schema)
-    if may_be_null(column, schema):
-        kinds = described.get("type")
-        described = {"anyOf": [described, {"type": "null"}]} if kinds is None else described | {"type": [kinds, "null"]}
-        if "enum" in described:
-            described["enum"] = [*described["enum"], None]
-    described["description"] = words + (
-        f"; missing in {column.missing:.1%} of the training rows" if column.missing else ""
-    )
+    """One column as JSON Schema: all that is taken, and nothing else. Facts of training are words, not limits."""
+    alternatives, words = _alternatives(column, schema)
+    if column.is_optional or schema.policies.missing_value != "error":
+        alternatives = [*alternatives, MISSING]
+    missing = f"; missing in {column.missing:.1%} of the training rows" if column.missing else ""
+    described = alternatives[0] if len(alternatives) == 1 else {"anyOf": alternatives}
     example = example_value(column)
-    return described | ({"examples": [example]} if example is not None else {})
+    return {**described, "description": words + missing} | ({"examples": [example]} if example is not None else {})
 
 
-def may_be_null(column: Column, schema: Schema) -> bool:
-    return column.is_optional or schema.policies.missing_value != "error"
-
-
-def _typed(column: Column, schema: Schema) -> tuple[JsonObject, str]:
+def _alternatives(column: Column, schema: Schema) -> tuple[list[JsonObject], str]:
+    """What a value may be, the usual first, and the same in words."""
     if column.kind in NUMERIC_KINDS:
-        return {"type": "number"}, f"{NUMBER_TEXT}{_range(column)}"
+        return [{"type": "number"}, *_NUMBER_LIKE], f"a number{_range(column)}"
     if column.kind is ColumnKind.BOOLEAN:
-        return {"type": "boolean"}, "true or false"
+        return [{"type": "boolean"}, {"enum": [0, 1, "true", "false", "yes", "no"]}], "true or false"
     if column.kind is ColumnKind.DATETIME:
-        return {"type": "string"}, f"a date or a date with time, ISO 8601{_range(column)}"
+        words = f"a date, or a date with time{_range(column)}"
+        if column.parsing.date_format.startswith("%Y"):
+            return [{"type": "string"}], f"{words}; written as {column.parsing.date_format}"
+        return [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}], words
     if column.kind is not ColumnKind.CATEGORY or not column.categories:
-        return {"type": "string"}, "text"
-    levels = list(column.categories[:MAX_LISTED])
-    if (
-        column.lists_every_category
-        and len(column.categories) <= MAX_LISTED
-        and schema.policies.unseen_category == "error"
-    ):
-        return {"type": "string", "enum": levels}, "one of the levels of training"
-    # A level that training did not see is taken, so the list is no limit: an enum would refuse what the server takes.
-    known = {"enum": levels, "title": "seen in training"}
-    return {
-        "anyOf": [known, {"type": "string", "title": "any other: counts as other"}]
-    }, f"a category; training saw {column.level_count} levels"
+        return list(_SCALARS), "text"
+    levels: list[JsonObject] = [{"enum": list(column.categories[:MAX_LISTED]), "title": "seen in training"}]
+    if column.lists_every_category and schema.policies.unseen_category == "error":
+        return levels, "one of the levels of training"
+    # A level that training did not see is taken, so the list alone would refuse what the server takes.
+    return [*levels, *_SCALARS], f"a category; training saw {column.level_count} levels, another one counts as other"
+
+
+_NUMBER_LIKE: tuple[JsonObject, ...] = (
+    {"type": "boolean"},
+    {
+        "type": "string",
+        "pattern": r"^\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$",
+        "title": "a number as text",
+    },
+)
+_SCALARS: tuple[JsonObject, ...] = ({"type": "string"}, {"type": "number"}, {"type": "boolean"})
 
 
 def _range(column: Column) -> str:
@@ -189,11 +189,8 @@ def _answers(model: TrainedModel) -> JsonObject:
 
 
 def _feedback(model: TrainedModel) -> JsonObject:
-    label: JsonObject = {"description": "the true outcome"}
-    if model.labels:
-        label["anyOf"] = [{"enum": list(model.labels)}, {"type": ["string", "number", "boolean"]}]
-    else:
-        label["type"] = ["number", "string"]
+    known: list[JsonObject] = [{"enum": list(model.labels), "title": "a class of the model"}] if model.labels else []
+    label: JsonObject = {"anyOf": [*known, *_SCALARS], "description": "the true outcome"}
     item = {
         "type": "object",
         "properties": {"id": {"type": "string", "minLength": 1, "maxLength": 100}, "label": label},

@@ -40,7 +40,7 @@ def rows_of(document: JsonObject, *, max_rows: int) -> list[dict[str, Any]]:
     if not rows:
         raise Problem("invalid-request", '"rows" is empty; give at least one row')
     if len(rows) > max_rows:
-        raise Problem("too-large", f"{len(rows)} rows at once; at most {max_rows} are taken")
+        raise Problem("invalid-request", f"{len(rows)} rows at once; at most {max_rows} are taken")
     if strangers := [i for i, row in enumerate(rows) if type(row) is not dict]:
         where = "/rows/{}" if "rows" in document else "/row"
         errors = [
