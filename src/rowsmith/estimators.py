@@ -12,6 +12,7 @@ from sklearn.utils import _safe_indexing, assert_all_finite, check_consistent_le
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
+from rowsmith.conform.dataframes import to_polars
 from rowsmith.model import TrainedModel
 from rowsmith.recipe import Recipe
 from rowsmith.types import Array, ColumnKind, Task
@@ -108,12 +109,8 @@ class _AutoEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships
 
     def _frame(self, X: Any) -> pl.DataFrame:
         if hasattr(X, "columns"):
-            import narwhals as nw
-
-            frame = nw.from_native(X, eager_only=True).to_polars()
-            names = dict(zip(frame.columns, self._columns, strict=True))
-            renamed: pl.DataFrame = frame.rename(names)
-            return renamed
+            frame = to_polars(X)
+            return frame.rename(dict(zip(frame.columns, self._columns, strict=True)))
         return pl.DataFrame(np.asarray(X, dtype=np.float64), schema=self._columns)
 
     def _checked(self, X: Any, *, reset: bool) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from rowsmith.conform import Conformer, frame_of_rows
+from rowsmith.conform.dataframes import to_polars
 from rowsmith.recipe import Recipe
 from rowsmith.schema import Schema
 from rowsmith.state import State
@@ -233,8 +234,7 @@ def _to_polars(rows: Any) -> tuple[pl.DataFrame, Any]:
         rows = [rows]
     if isinstance(rows, Sequence):
         return frame_of_rows(rows), None
-    frame = nw.from_native(rows, eager_only=True)
-    return frame.to_polars(), frame
+    return to_polars(rows), nw.from_native(rows, eager_only=True)
 
 
 def _to_native(table: pl.DataFrame, caller: Any) -> Any:

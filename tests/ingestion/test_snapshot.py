@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rowsmith.conform.plain import type_name
 from rowsmith.errors import NotFoundError, SourceError, StorageError
 from rowsmith.ingestion import row_hash, snapshot
 from rowsmith.ingestion.row_hash import RowHash
 from rowsmith.ingestion.snapshot import SnapshotStore
-from rowsmith.ingestion.sources.plain import type_name
 from rowsmith.types import Progress
 from tests.ingestion.tables import people
 

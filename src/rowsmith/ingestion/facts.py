@@ -7,10 +7,10 @@ from dataclasses import replace
 import polars as pl
 
 from rowsmith.conform.parsing import converter
+from rowsmith.conform.plain import type_name
 from rowsmith.conform.series import conform_series
 from rowsmith.errors import Fault, SchemaError
 from rowsmith.ingestion.kinds import Reading
-from rowsmith.ingestion.sources.plain import type_name
 from rowsmith.schema import KINDS_WITHOUT_INFORMATION, MAX_CATEGORIES, NUMERIC_KINDS, Column
 from rowsmith.types import ColumnKind, Role
 

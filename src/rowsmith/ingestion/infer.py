@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import polars as pl
 
+from rowsmith.conform.plain import final_type, plain_frame, plain_type
 from rowsmith.errors import RecipeError
 from rowsmith.ingestion.facts import describe
 from rowsmith.ingestion.kinds import Reading, find_kind, reading_as
 from rowsmith.ingestion.roles import roles_of_columns
-from rowsmith.ingestion.sources.plain import final_type, plain_frame, plain_type
 from rowsmith.ingestion.task import Target, settle_target
 from rowsmith.recipe import Recipe
 from rowsmith.schema import NUMERIC_KINDS, Column, Policies, Schema
@@ -17,14 +19,17 @@ from rowsmith.types import ColumnKind, Role
 TIME_KINDS = NUMERIC_KINDS | {ColumnKind.DATETIME}
 
 
-def infer_schema(frame: pl.DataFrame, recipe: Recipe) -> Schema:
+def infer_schema(frame: pl.DataFrame, recipe: Recipe, written: Schema | None = None) -> Schema:
     """The schema of a table: see `kinds` for the kinds, `roles` for the roles, `task` for the task and labels.
 
-    Without a target in the recipe the schema has no task. Raises RecipeError for a recipe that does not fit the table,
-    DataError for a target that nothing can be learnt from, SchemaError for values that are not what the recipe says.
+    `written` is an earlier schema of the same table that a person may have edited: its kinds, parsing, roles and
+    policies hold where the recipe does not say otherwise, and all facts are taken afresh. Without a target in the
+    recipe the schema has no task. Raises RecipeError for a recipe that does not fit the table, DataError for a target
+    that nothing can be learnt from, SchemaError for values that are not what the recipe says.
     """
     frame = plain_frame(frame, {name: final_type(plain_type(dtype)) for name, dtype in frame.schema.items()})
     roles = roles_of_columns(frame.columns, recipe)
+    before = {column.name: column for column in written or ()}
     target: Target | None = None
     columns: list[Column] = []
     for series in frame:
@@ -33,18 +38,33 @@ def infer_schema(frame: pl.DataFrame, recipe: Recipe) -> Schema:
             target = settle_target(series, recipe.target, kind)
             columns.append(target.column)
         else:
-            columns.append(_column(series, roles[series.name], kind))
+            columns.append(_column(series, roles[series.name], kind, before.get(series.name)))
     schema = Schema(
         columns=tuple(_with_some_feature(columns, frame, recipe)),
         task=target.task if target else None,
         labels=target.labels if target else (),
-        policies=Policies(**recipe.policies.model_dump()),
+        policies=_policies(recipe, written),
     )
     _check_roles(schema)
     return schema
 
 
-def _column(series: pl.Series, roles: tuple[Role, ...], kind: ColumnKind | None) -> Column:
+def _policies(recipe: Recipe, written: Schema | None) -> Policies:
+    """What the recipe states, else what the file says."""
+    if written is None:
+        return Policies(**recipe.policies.model_dump())
+    policies: Policies = replace(written.policies, **recipe.policies.model_dump(exclude_unset=True))
+    return policies
+
+
+def _column(
+    series: pl.Series, roles: tuple[Role, ...], kind: ColumnKind | None, before: Column | None = None
+) -> Column:
+    if before is not None:
+        roles = tuple(dict.fromkeys([*roles, *(role for role in before.roles if role is not Role.TARGET)]))
+        # That a column was constant is a fact of those rows, and no word about others.
+        if kind is None and before.kind is not ColumnKind.CONSTANT and Role.TARGET not in before.roles:
+            return describe(series, Reading(before.kind, before.parsing), roles)
     # Time goes on like a counter, and sensitive groups are never told by an identifier.
     may_identify = not {Role.TIME, Role.SENSITIVE, Role.WEIGHT}.intersection(roles)
     reading = reading_as(kind, series) if kind else find_kind(series, may_identify=may_identify)

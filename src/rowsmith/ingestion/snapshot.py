@@ -22,10 +22,10 @@ from typing import Any
 
 import polars as pl
 
+from rowsmith.conform.plain import common_type, final_type, plain_series, plain_type, type_name
 from rowsmith.errors import NotFoundError, SourceError, StorageError
 from rowsmith.ingestion.incoming import filled, locked, remove_abandoned
 from rowsmith.ingestion.row_hash import BLOCK_ROWS, RowHash
-from rowsmith.ingestion.sources.plain import common_type, final_type, plain_series, plain_type, type_name
 from rowsmith.storage.files import sha256_of_file, write_atomically
 from rowsmith.types import JsonObject, OnProgress, Progress, no_progress
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from rowsmith.conform.parsing import converter
+from rowsmith.conform.plain import type_name
 from rowsmith.conform.series import conform_series
 from rowsmith.errors import DataError, RecipeError
 from rowsmith.ingestion.facts import count_levels, describe
 from rowsmith.ingestion.kinds import Reading, find_kind, reading_as
-from rowsmith.ingestion.sources.plain import type_name
 from rowsmith.recipe import TargetSection
 from rowsmith.schema import MAX_CATEGORIES, NUMERIC_KINDS, Column, Parsing
 from rowsmith.types import ColumnKind, Role, Task

@@ -15,6 +15,7 @@ from rowsmith.model import TrainedModel
 from rowsmith.registry.versions import Version
 from rowsmith.types import Array, Metric, Rows, Scores2D
 from rowsmith.workflows.project import Project
+from rowsmith.workflows.train import row_groups, row_weights
 
 LEARNED_ROWS = "learned_rows.npz"
 MIN_ROWS = 30
@@ -56,6 +57,8 @@ def challenge(
         scores,
         metric,
         thresholds=(challenger.threshold, reigning.threshold),
+        weights=row_weights(frame[fresh], challenger.schema),
+        groups=row_groups(frame[fresh], challenger.schema),
         confidence=project.recipe.gates.confidence,
         seed=project.recipe.train.seed,
     )

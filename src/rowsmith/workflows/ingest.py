@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -19,6 +19,8 @@ from rowsmith.schema import Schema
 from rowsmith.types import Finding, OnProgress, Progress, Severity, no_progress
 from rowsmith.workflows.plugins import Plugins, load_plugins
 from rowsmith.workflows.project import Project
+
+PREVIOUS_SCHEMA_FILE = "schema.previous.toml"
 
 
 @dataclass(frozen=True)
@@ -90,30 +92,20 @@ def find_snapshot(project: Project, ref: str | None) -> Snapshot:
 def settle_schema(project: Project, frame: pl.DataFrame) -> Schema:
     """The schema to train with: inferred, and bent to what `schema.toml` says where that is about the same table.
 
-    The file's kinds, roles and policies are the user's word; a table that breaks them is refused here, before any
-    training. Facts (levels, ranges) are taken afresh from the rows. The file is then brought up to date. A file that
-    describes another target, or a table with other columns, and that nobody edited is replaced.
+    The file's kinds, parsing, roles and policies are the user's word; a table that breaks them is refused here, before
+    any training. Facts (levels, ranges) are taken afresh from the rows, and the file is brought up to date. A file
+    about another table (another target, or fewer than half of its columns there) is kept as `schema.previous.toml`.
     """
-    recipe = project.recipe
     path = project.schema_path
     written = read_schema(path) if path.exists() else None
-    if written is not None and not _is_about(written, frame, recipe):
+    if written is not None and not _is_about(written, frame, project.recipe):
+        path.replace(path.with_name(PREVIOUS_SCHEMA_FILE))
         written = None
-    if written is None:
-        schema = with_policies(infer_schema(frame, recipe), recipe)
-    else:
+    if written is not None:
         Conformer(written).frame(frame)
-        kinds = {column.name: column.kind for column in written if column.name in frame.columns}
-        schema = infer_schema(frame, recipe.changed(columns={"kinds": {**kinds, **recipe.columns.kinds}}))
-        schema = _with_words_of(written, schema)
+    schema = infer_schema(frame, project.recipe, written)
     write_schema(schema, path)
     return schema
-
-
-def with_policies(schema: Schema, recipe: Recipe) -> Schema:
-    """The schema with the policies that the recipe states."""
-    policies = {name: getattr(recipe.policies, name) for name in type(recipe.policies).model_fields}
-    return replace(schema, policies=replace(schema.policies, **policies))
 
 
 def stop_on_errors(findings: tuple[Finding, ...], recipe: Recipe) -> None:
@@ -134,9 +126,3 @@ def _is_about(written: Schema, frame: pl.DataFrame, recipe: Recipe) -> bool:
         return False
     shared = set(written.names) & set(frame.columns)
     return 2 * len(shared) >= len(written.names)
-
-
-def _with_words_of(written: Schema, schema: Schema) -> Schema:
-    """The user's roles and policies over freshly inferred facts."""
-    columns = [replace(column, roles=written[column.name].roles) for column in schema if column.name in written]
-    return replace(schema.replaced(columns), policies=written.policies)

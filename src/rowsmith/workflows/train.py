@@ -18,13 +18,13 @@ from rowsmith.errors import DataError, RecipeError
 from rowsmith.evaluation.metrics import default_metric, get_metric
 from rowsmith.ingestion.infer import infer_schema
 from rowsmith.ingestion.sources import read_frame
-from rowsmith.ingestion.split import Split, make_folds, seal
+from rowsmith.ingestion.split import Split, make_folds, rows_with_target, seal
 from rowsmith.model import TrainedModel
 from rowsmith.recipe import Recipe, TrainSection
 from rowsmith.schema import Schema
 from rowsmith.training import TrainingData, TrainingResult, run_search
 from rowsmith.transformation import fit_encoder
-from rowsmith.types import Array, JsonObject, Metric, OnProgress, Progress, Role, Vector, no_progress
+from rowsmith.types import Array, JsonObject, Metric, OnProgress, Progress, Role, Rows, Vector, no_progress
 
 DEFAULT_SECONDS = 60.0
 # Kept back for scoring the sealed test part after the search, as a share of the budget.
@@ -196,20 +196,10 @@ def labelled_rows(frame: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, Ar
         raise RecipeError(
             "there is no target column", next_step="name one with --target or under [target] in rowsmith.toml"
         )
-    labelled = frame.filter(pl.Series(has_target(frame[column.name])))
+    labelled = frame[rows_with_target(frame, schema)]
     if labelled.height == 0:
         raise DataError("every row lacks its target", where=f'column "{column.name}"')
     return labelled, encode_target(labelled[column.name], schema)
-
-
-def has_target(series: pl.Series) -> Array:
-    """Which rows have a target: shape (rows,), boolean. Blank text and NaN count as missing."""
-    known = series.is_not_null()
-    if series.dtype == pl.String:
-        known = known & (series.str.strip_chars() != "").fill_null(False)
-    if series.dtype.is_float():
-        known = known & series.is_not_nan().fill_null(False)
-    return known.to_numpy()
 
 
 def encode_training_rows(
@@ -246,6 +236,12 @@ def row_weights(frame: pl.DataFrame, schema: Schema) -> Vector | None:
             allowed="numbers of at least 0",
         )
     return np.asarray(weights, dtype=np.float64)
+
+
+def row_groups(frame: pl.DataFrame, schema: Schema) -> Rows | None:
+    """Codes of the group column, shape (rows,): rows of one group have one code."""
+    column = schema.only(Role.GROUP)
+    return None if column is None else frame[column.name].rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
 
 
 def compose(

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from rowsmith.conform.plain import final_type
 from rowsmith.errors import SourceError
 from rowsmith.ingestion.sources.dataframes import DataFrames
 from rowsmith.ingestion.sources.files import Files
-from rowsmith.ingestion.sources.plain import final_type
 from rowsmith.ingestion.sources.protocol import Reading, Source, Table
 from rowsmith.recipe import DataSection
 

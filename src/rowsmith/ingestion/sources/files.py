@@ -11,10 +11,10 @@ from typing import BinaryIO, cast
 
 import polars as pl
 
+from rowsmith.conform.plain import common_type
 from rowsmith.errors import SourceError
 from rowsmith.ingestion.sources.formats import known_extensions, open_file
 from rowsmith.ingestion.sources.local_file import LocalFile, decompressed, spooled
-from rowsmith.ingestion.sources.plain import common_type
 from rowsmith.ingestion.sources.protocol import Table
 from rowsmith.recipe import DataSection
 from rowsmith.types import JsonObject

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from rowsmith.ingestion.sources.plain import FLOAT64, INT64, NULL, STRING, plain_series
+from rowsmith.conform.plain import FLOAT64, INT64, NULL, STRING, plain_series
 
 LARGEST_EXACT = 2.0**53
 LEADING_ZERO = r"^[+-]?0\d"

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from rowsmith.conform.plain import FLOAT64, INT64, plain_frame, plain_type
 from rowsmith.errors import SourceError
 from rowsmith.ingestion.sources.formats.names import settle_names
 from rowsmith.ingestion.sources.local_file import LocalFile
-from rowsmith.ingestion.sources.plain import FLOAT64, INT64, plain_frame, plain_type
 from rowsmith.ingestion.sources.protocol import Table
 from rowsmith.recipe import DataSection
 from rowsmith.types import JsonObject

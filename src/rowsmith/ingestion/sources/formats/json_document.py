@@ -7,13 +7,13 @@ from typing import Any
 
 import polars as pl
 
+from rowsmith.conform.values import series_of_values, type_of_values
 from rowsmith.errors import SourceError
 from rowsmith.ingestion.sources.formats.json_lines import JsonLines
 from rowsmith.ingestion.sources.formats.json_text import parse_json
 from rowsmith.ingestion.sources.formats.text import as_utf8
 from rowsmith.ingestion.sources.local_file import LocalFile
 from rowsmith.ingestion.sources.protocol import Table
-from rowsmith.ingestion.sources.values import series_of_values, type_of_values
 from rowsmith.recipe import DataSection
 from rowsmith.types import JsonObject
 

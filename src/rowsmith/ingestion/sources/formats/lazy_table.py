@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import polars as pl
 
+from rowsmith.conform.plain import plain_frame
 from rowsmith.errors import SourceError
 from rowsmith.ingestion.sources.local_file import LocalFile
-from rowsmith.ingestion.sources.plain import plain_frame
 from rowsmith.types import JsonObject
 
 CELLS_PER_BATCH = 1 << 21

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from rowsmith.conform.plain import plain_type
 from rowsmith.ingestion.sources.formats.lazy_table import LazyTable, translated
 from rowsmith.ingestion.sources.local_file import LocalFile
-from rowsmith.ingestion.sources.plain import plain_type
 from rowsmith.ingestion.sources.protocol import Table
 from rowsmith.recipe import DataSection
 

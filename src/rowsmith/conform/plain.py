@@ -12,7 +12,7 @@ from functools import reduce
 import orjson
 import polars as pl
 
-from rowsmith.conform import canonical_text
+from rowsmith.conform.parsing import canonical_text
 from rowsmith.errors import SourceError
 
 INT64 = pl.Int64()

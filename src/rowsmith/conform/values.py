@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from rowsmith.conform.parsing import plain
-from rowsmith.ingestion.sources.plain import BOOLEAN, DATE, FLOAT64, INT64, NULL, STRING, common_type, spell
+from rowsmith.conform.plain import BOOLEAN, DATE, FLOAT64, INT64, NULL, STRING, common_type, spell
 
 LARGEST_INTEGER = 2**63
 MOMENT = pl.Datetime("us")
