@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.metadata
 import re
 import shutil
 import subprocess
@@ -21,6 +23,8 @@ ROOT = Path(__file__).parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LOCK = (ROOT / "requirements.txt").read_text(encoding="utf-8")
 PIN = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^ ;]+)(?: ; (?P<marker>.*?))? \\$", re.MULTILINE)
+# What Flask is made of, and what only a type checker sees.
+PARTS = {"werkzeug", "jinja2", "markupsafe", "_typeshed"}
 UNWANTED = re.compile(r"torch|tensorflow|jax|nvidia|cuda|cupy|rapids|pyspark|jpype|h2o|py4j|triton")
 
 
@@ -53,6 +57,34 @@ def test_the_lock_names_no_index_and_no_path() -> None:
 
 def test_the_default_install_has_no_torch_no_java_and_no_gpu_library() -> None:
     assert not [name for name in pins() if UNWANTED.search(name)]
+
+
+def imported_by(folder: str) -> set[str]:
+    """The top-level modules that the code of a folder imports, inside functions too, without the standard library."""
+    found: set[str] = set()
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.add(node.module.split(".")[0])
+    return found - set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize(("folder", "extras"), [("src", ("mlflow", "dask", "neural", "onnx")), ("tests", ("dev",))])
+def test_what_is_imported_is_declared(folder: str, extras: tuple[str, ...]) -> None:
+    """What another package happens to bring along may be gone with its next release."""
+    optional = PROJECT["optional-dependencies"]
+    lines = [*PROJECT["dependencies"], *(line for extra in extras for line in optional[extra])]
+    declared = {canonicalize_name(Requirement(line).name) for line in lines}
+    distributions = importlib.metadata.packages_distributions()
+    own = {"rowsmith", "tests"}
+    missing = {
+        module
+        for module in imported_by(folder) - own - PARTS
+        if not declared & {canonicalize_name(name) for name in distributions.get(module, [module])}
+    }
+    assert missing == set()
 
 
 def test_the_extras_are_the_promised_ones() -> None:
