@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ from rowsmith.recipe import TrainSection
 from rowsmith.training import Journal, TrainingData, replay, run_search
 from rowsmith.training.executor import InProcessExecutor
 from rowsmith.training.finish import TrainingResult
+from rowsmith.training.proposals import has_long_tail
 from rowsmith.training.unit import digest_of_state
 from rowsmith.types import Task
-from tests.training.tables import ACCURACY, make_table, metric_of
+from tests.training.tables import ACCURACY, RMSE, make_table, metric_of
 
 TASKS = list(Task)
 
@@ -31,7 +33,7 @@ def search(data: TrainingData, trials: int = 4, **options: object) -> TrainingRe
 
 @pytest.mark.parametrize("task", TASKS)
 def test_an_ensemble_comes_out_that_beats_the_constant(task: Task) -> None:
-    data = make_table(task)
+    data = make_table(task, rows=200)
     result = search(data)
     metric = metric_of(task)
     shares = np.bincount(data.target) / len(data.target) if task.is_classification else None
@@ -50,7 +52,7 @@ def test_an_ensemble_comes_out_that_beats_the_constant(task: Task) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_same_work_gives_the_same_bytes_wherever_it_runs(task: Task) -> None:
-    data = make_table(task)
+    data = make_table(task, rows=120)
     first = search(data, trials=8)
     with ThreadPoolExecutor(3) as executor:
         section = TrainSection(max_trials=8, cores=3)
@@ -59,7 +61,7 @@ def test_the_same_work_gives_the_same_bytes_wherever_it_runs(task: Task) -> None
 
 
 def test_another_seed_gives_another_model() -> None:
-    data = make_table(Task.BINARY)
+    data = make_table(Task.BINARY, rows=120)
     other = run_search(data, metric_of(data.task), TrainSection(max_trials=4, seed=1), executor=InProcessExecutor())
     assert fingerprint(search(data)) != fingerprint(other)
 
@@ -90,7 +92,18 @@ def test_processes_give_what_one_process_gives_and_leave_nothing(tmp_path: Path)
 
 
 def test_a_metric_of_labels_gets_its_threshold() -> None:
-    data = make_table(Task.BINARY)
+    data = make_table(Task.BINARY, rows=120)
     result = run_search(data, ACCURACY, TrainSection(max_trials=2), executor=InProcessExecutor())
     labels = (result.oof[:, 1] >= result.threshold).astype(np.int64)
     assert result.score == pytest.approx(ACCURACY.function(data.target, labels, None))
+
+
+def test_a_long_tail_is_tried_as_a_logarithm() -> None:
+    data = make_table(Task.REGRESSION, rows=120)
+    skewed = replace(data, target=np.exp(data.target / 100))
+    families = ("linear",)
+    result = run_search(skewed, RMSE, TrainSection(max_trials=2, families=families), executor=InProcessExecutor())
+    assert {bool(trial.params.get("log_target")) for trial in result.leaderboard} == {True, False}
+    assert has_long_tail(skewed.target)
+    assert not has_long_tail(data.target)
+    assert not has_long_tail(np.full(10, 3.0))

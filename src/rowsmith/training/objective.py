@@ -8,7 +8,6 @@ from rowsmith.training.data import TrainingData
 from rowsmith.types import Array, Metric, Rows, Scores2D, Task, Vector
 
 ABSOLUTE = frozenset({"mae", "mape", "median_ae"})
-LOGARITHMIC = frozenset({"rmsle"})
 THRESHOLDS = 64
 TINY = 1e-15
 

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from rowsmith.training.data import Shape
 from rowsmith.training.families.base import Choice, Family, Params, Real, Space, Whole
 from rowsmith.training.trials import Run
+from rowsmith.types import Array
 
 STARTUP_TRIALS = 6
+LONG_TAIL = 0.8
+"""Skewness from which a logarithm is tried."""
+LOGARITHMIC = frozenset({"rmsle"})
 TURNS = 3
 
 
@@ -35,6 +41,41 @@ def interleave(families: Sequence[Family], shape: Shape) -> list[Proposal]:
     return [found[i] for i in range(longest) for found in lists if i < len(found)]
 
 
+def with_logarithms(proposals: Sequence[Proposal], target: Array, metric: str) -> list[Proposal]:
+    """Configurations that learn log(1 + y), where that may suit the target of a regression better.
+
+    For a metric of logarithms every configuration does; for a target that is nowhere negative and has a long tail
+    each family's first configuration is tried both ways.
+    """
+    if metric in LOGARITHMIC and target.min() >= 0:
+        return [replace(proposal, params={**proposal.params, "log_target": True}) for proposal in proposals]
+    if not has_long_tail(target):
+        return list(proposals)
+    seen: set[str] = set()
+    both = []
+    for proposal in proposals:
+        both.append(proposal)
+        if proposal.family.name not in seen:
+            seen.add(proposal.family.name)
+            both.append(replace(proposal, params={**proposal.params, "log_target": True}))
+    return both
+
+
+def has_long_tail(target: Array) -> bool:
+    """Nowhere negative, skewed to the right, and less skewed as a logarithm."""
+    if target.min() < 0 or target.max() == target.min():
+        return False
+    skew, skew_of_log = _skewness(target), _skewness(np.log1p(target))
+    return skew > LONG_TAIL and abs(skew_of_log) < skew
+
+
+def _skewness(values: Array) -> float:
+    largest = np.abs(values).max()
+    centred = values / largest - (values / largest).mean()
+    spread = float(np.sqrt((centred**2).mean()))
+    return float((centred**3).mean()) / spread**3 if spread > 0 else 0.0
+
+
 class Tuner:
     """Proposes configurations near those that did well. Its answers depend on the seed and on what it was told."""
 
@@ -44,6 +85,7 @@ class Tuner:
         self._seed = seed
         self._studies: dict[str, Any] = {}
         self._best: dict[str, float] = {}
+        self._log: dict[str, bool] = {}
         self._turn = 0
 
     def tell(self, run: Run, ask: Any) -> None:
@@ -51,7 +93,9 @@ class Tuner:
         import optuna
 
         family = self._families[run.family]
-        self._best[run.family] = min(run.error, self._best.get(run.family, float("inf")))
+        if run.error < self._best.get(run.family, float("inf")):
+            self._best[run.family] = run.error
+            self._log[run.family] = bool(run.params.get("log_target", False))
         study = self._study(family)
         failed = run.error == float("inf")
         if ask is not None:
@@ -82,7 +126,10 @@ class Tuner:
         else:
             family = self._families[ranked[1 + (turn // TURNS) % (min(len(ranked), 3) - 1)]]
         trial = self._study(family).ask(_distributions(family.space(self._shape)))
-        return Proposal(family, {**family.portfolio(self._shape)[0], **trial.params}, trial)
+        params = {**family.portfolio(self._shape)[0], **trial.params}
+        if self._log[family.name]:
+            params["log_target"] = True
+        return Proposal(family, params, trial)
 
     def _study(self, family: Family) -> Any:
         if family.name not in self._studies:

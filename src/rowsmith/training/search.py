@@ -27,11 +27,11 @@ from rowsmith.training.families.constant import FAMILY as CONSTANT
 from rowsmith.training.families.lightgbm import MIDDLE
 from rowsmith.training.finish import TrainingResult, candidates_of, finish
 from rowsmith.training.objective import Objective
-from rowsmith.training.proposals import Proposal, Tuner, interleave
+from rowsmith.training.proposals import Proposal, Tuner, interleave, with_logarithms
 from rowsmith.training.supervisor import Outcome, Supervisor
 from rowsmith.training.trials import Run, Status
 from rowsmith.training.unit import Unit, UnitResult, run_unit
-from rowsmith.types import Metric, OnProgress, Progress, Scores2D, no_progress
+from rowsmith.types import Metric, OnProgress, Progress, Scores2D, Task, no_progress
 
 LAG = 4
 """A decision about trial n may use what trials up to n - LAG showed. Also the most trials under way at once."""
@@ -136,7 +136,10 @@ class Search:
         self._rows = covered_rows(data, plan.folds)
         self._race_folds = RACE_FOLDS if plan.folds > RACE_FOLDS else plan.folds
         self._prices = Prices()
-        self._portfolio = self._first_and(interleave(families, self._shape))
+        proposals = interleave(families, self._shape)
+        if data.task is Task.REGRESSION:
+            proposals = with_logarithms(proposals, data.target, objective.metric.name)
+        self._portfolio = self._first_and(proposals)
         self._tuner = Tuner(families, self._shape, options.seed)
         self._runs: list[Run] = []
         self._asks: dict[int, Any] = {}
