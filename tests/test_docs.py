@@ -96,3 +96,17 @@ def test_ci_does_what_the_readme_says() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert '-e ".[dev]"' in script
     assert script.rstrip().splitlines()[-1].startswith("pytest")
+
+
+def test_contributing_names_files_and_lists_that_exist() -> None:
+    rows = [
+        line for line in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").splitlines() if line.startswith("| a ")
+    ]
+    source = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
+    assert len(rows) >= 9
+    for row in rows:
+        read, listed_in = row.split("|")[2], row.split("|")[4]
+        for name in re.findall(r"`([\w/]+\.py)`", read):
+            assert list((ROOT / "src" / "rowsmith").rglob(name.split("/")[-1])), name
+        for name in re.findall(r"`([A-Z_]+)`", listed_in):
+            assert re.search(rf"^{name}\b", source, re.MULTILINE), name
