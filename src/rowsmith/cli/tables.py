@@ -26,7 +26,7 @@ def plain_table(title: str = "", **options: Any) -> Table:
 
 def bar(share: float | None, cells: int = BAR_CELLS) -> str:
     """A share from 0 to 1 as a row of blocks; something above nothing shows at least one."""
-    if not share or share <= 0:
+    if share is None or not share > 0:  # NaN is not above nothing either
         return ""
     return "█" * max(1, round(min(share, 1.0) * cells))
 
@@ -114,8 +114,13 @@ def _values(column: JsonObject) -> str:
     if column["kind"] == "datetime":
         return ""
     if column.get("minimum") is not None:
-        return f"{number(column['minimum'], 6)} to {number(column['maximum'], 6)}"
+        return f"{_plain(column['minimum'])} to {_plain(column['maximum'])}"
     return str(column.get("typical") or "")
+
+
+def _plain(value: float) -> str:
+    """A number as a person writes it: whole ones in full."""
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e15 else number(value, 6)
 
 
 def gates(report: JsonObject) -> Table:
