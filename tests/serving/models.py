@@ -78,7 +78,16 @@ def schema_of(table: pl.DataFrame, target: str, policies: Policies) -> Schema:
             stored="Date",
         ),
         Column('remark <b>"&', ColumnKind.TEXT, typical="paid in time"),
-        *(Column(name, kind, (Role.TARGET if name == target else Role.IGNORED,)) for name, kind in kinds.items()),
+        *(
+            Column(
+                name,
+                kind,
+                (Role.TARGET if name == target else Role.IGNORED,),
+                minimum=_low(table[name]) if kind is ColumnKind.NUMBER else None,
+                maximum=_high(table[name]) if kind is ColumnKind.NUMBER else None,
+            )
+            for name, kind in kinds.items()
+        ),
     ]
     return Schema(tuple(columns), task, labels, policies)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from pathlib import Path
 
 import polars as pl
@@ -16,6 +17,7 @@ from rowsmith.serving.pages.spreadsheet import write_safe_csv
 from rowsmith.serving.services import KEY
 from rowsmith.settings import Settings
 from rowsmith.workflows.project import Project
+from tests.ingestion.tables import write_xlsx
 from tests.serving.models import loans
 
 
@@ -36,10 +38,10 @@ def parquet(frame: pl.DataFrame) -> bytes:
 
 
 def excel(frame: pl.DataFrame) -> bytes:
-    pytest.importorskip("xlsxwriter")
-    buffer = io.BytesIO()
-    frame.write_excel(buffer)
-    return buffer.getvalue()
+    with tempfile.TemporaryDirectory() as folder:
+        texts = frame.with_columns(pl.col("opened").dt.strftime("%Y-%m-%d"))
+        path = write_xlsx(Path(folder) / "loans.xlsx", {"loans": [texts.columns, *texts.rows()]})
+        return path.read_bytes()
 
 
 def scores_of(client: FlaskClient, response: TestResponse, kind: str = "parquet") -> pl.DataFrame:

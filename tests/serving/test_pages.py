@@ -65,7 +65,7 @@ def test_the_form_answers_with_the_bits_of_the_api_and_is_kept(project_of: dict[
     (item,) = client.post("/api/v1/predict", json={"row": a_row(age=37)}).get_json()["predictions"]
     if target == "amount":
         assert window.answers["prediction"][place] == item["prediction"]
-        assert "are expected between" in response.text
+        assert "are expected between" in response.text and "range of training" in response.text
     else:
         assert window.answers[f"probability_{item['prediction']}"][place] == item["probabilities"][item["prediction"]]
         assert "Probabilities" in response.text

@@ -40,6 +40,17 @@ class Driver:
 
 
 @dataclass(frozen=True, slots=True)
+class RangeBar:
+    """A number and its interval on the range that the target had in training; all but the ends are percent of it."""
+
+    least: str
+    most: str
+    start: float
+    width: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerView:
     headline: str
     under: str
@@ -48,6 +59,7 @@ class AnswerView:
     low: str
     high: str
     coverage: str
+    range: RangeBar | None
     drivers: tuple[Driver, ...]
     explained: str
     base: str
@@ -75,6 +87,7 @@ def view_of(
         low=figure(prediction.interval.low, 5) if prediction.interval else "",
         high=figure(prediction.interval.high, 5) if prediction.interval else "",
         coverage=percent(model.recipe.train.interval, 0),
+        range=_range(prediction, model.schema),
         drivers=_drivers(explanation, values | row, model.schema) if explanation else (),
         explained=explanation.label or "" if explanation else "",
         base=_amount(explanation.base, model) if explanation else "",
@@ -111,6 +124,20 @@ def _bars(prediction: Prediction) -> list[Bar]:
     shares = prediction.probabilities or {}
     ordered = sorted(shares.items(), key=lambda item: -item[1])
     return [Bar(label, share, label == prediction.value) for label, share in ordered]
+
+
+def _range(prediction: Prediction, schema: Schema) -> RangeBar | None:
+    target, interval = schema.target, prediction.interval
+    if interval is None or target is None or target.minimum is None or target.maximum is None:
+        return None
+    least, span = target.minimum, target.maximum - target.minimum
+    if span <= 0:
+        return None
+    start, end, at = (
+        round(100 * min(max((value - least) / span, 0.0), 1.0), 2)
+        for value in (interval.low, interval.high, float(prediction.value))
+    )
+    return RangeBar(figure(target.minimum), figure(target.maximum), start, round(end - start, 2), at)
 
 
 def _drivers(explanation: Explanation, row: dict[str, Any], schema: Schema) -> tuple[Driver, ...]:

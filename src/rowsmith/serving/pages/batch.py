@@ -28,6 +28,7 @@ from rowsmith.workflows.predict import predict_source
 
 blueprint = Blueprint("batch", __name__)
 
+ANSWER = re.compile(r"id|prediction|low|high|probability_.*", re.DOTALL)
 TOKEN = re.compile(r"[0-9a-f]{32}")
 KEPT_SECONDS = 24 * 3600
 PREVIEW_ROWS = 15
@@ -84,11 +85,14 @@ def score() -> BaseResponse | tuple[str, int]:
 def result(token: str) -> str:
     folder = _existing(token)
     table = pl.scan_parquet(folder / SCORES_FILE).head(PREVIEW_ROWS).collect()
+    # The answers first: they are what one came for, and a file may have hundreds of columns.
+    names = sorted(table.columns, key=lambda name: not ANSWER.fullmatch(name))
+    table = table.select(names)
     return render_template(
         "batch_result.html",
         meta=json.loads((folder / META_FILE).read_text(encoding="utf-8")),
         token=token,
-        columns=table.columns,
+        columns=[(name, dtype.is_numeric()) for name, dtype in table.schema.items()],
         rows=table.rows(),
         hours=KEPT_SECONDS // 3600,
     )

@@ -31,7 +31,9 @@ def prepare(app: Flask) -> None:
     app.jinja_env.globals.update(
         static_url=static_url, navigation=NAVIGATION, rowsmith_version=__version__, served=_served
     )
-    app.jinja_env.filters.update(figure=figure, percent=percent, when=when, whole=whole, plural=plural, label=label)
+    app.jinja_env.filters.update(
+        figure=figure, score=score, percent=percent, when=when, whole=whole, plural=plural, label=label
+    )
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
 
@@ -59,6 +61,11 @@ def figure(value: float | None, digits: int = 4) -> str:
     if abs(value) >= 10 ** (digits - 1):
         return f"{value:,.{1 if abs(value) < 10**digits else 0}f}".removesuffix(".0")
     return f"{value:.{digits}g}" if abs(value) >= 1e-4 else f"{value:.2g}"
+
+
+def score(value: float | None) -> str:
+    """A score to be compared with others in a column: 0.9320 beside 0.9329."""
+    return f"{value:.4f}" if value is not None and abs(value) < 10 else figure(value)
 
 
 def percent(share: float | None, digits: int = 1) -> str:

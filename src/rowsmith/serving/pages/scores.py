@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rowsmith.serving.pages.layout import figure
+from rowsmith.serving.pages.layout import score
 from rowsmith.types import JsonObject
 
 PADDING = 0.08
@@ -74,11 +74,11 @@ def _point(name: str, item: JsonObject, least: float, most: float, greater: bool
         low, high = high, low
     at = place(item["value"])
     assert at is not None
-    return Point(NAMES.get(name, name), figure(item["value"]), interval_text(item), at, low, high, name == "model")
+    return Point(NAMES.get(name, name), score(item["value"]), interval_text(item), at, low, high, name == "model")
 
 
 def interval_text(item: JsonObject) -> str:
     """0.912 to 0.928; empty where there is no interval."""
     if item.get("low") is None or item.get("high") is None:
         return ""
-    return f"{figure(item['low'])} to {figure(item['high'])}"
+    return f"{score(item['low'])} to {score(item['high'])}"
