@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -165,6 +166,13 @@ def test_limits_of_body_and_rows(binary_project: Project) -> None:
     assert "at most 3" in response.get_json()["detail"]
     response = client.post(PREDICT, json={"row": a_row(city="x" * 1_100_000)})
     assert (response.status_code, response.get_json()["type"]) == (413, "/problems/too-large")
+    chunked = client.post(
+        PREDICT,
+        input_stream=io.BytesIO(b'{"row": {}}' + b" " * (1 << 20)),
+        content_type="application/json",
+        environ_overrides={"wsgi.input_terminated": True},
+    )
+    assert (chunked.status_code, chunked.get_json()["type"]) == (413, "/problems/too-large")
     app.extensions[KEY].close()
 
 

@@ -63,12 +63,14 @@ def test_it_answers_once_it_says_so_and_ends_cleanly(root: Path, client: httpx.C
     assert eventually(lambda: not any(process.is_running() for process in processes))
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it(root: Path) -> None:
     server = Server(root)
     status, errors = server.stop(signal.SIGINT)
     assert status == 0, errors
 
 
+@pytest.mark.slow
 def test_counters_add_up_over_the_workers(root: Path, client: httpx.Client) -> None:
     with running(root) as server:
         for _ in range(20):
@@ -78,6 +80,7 @@ def test_counters_add_up_over_the_workers(root: Path, client: httpx.Client) -> N
     assert 'rowsmith_requests_total{method="POST",route="/api/v1/predict",status="200"} 20' in text
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_is_replaced(root: Path, client: httpx.Client) -> None:
     with running(root) as server:
         old = workers_of(server)
@@ -86,6 +89,7 @@ def test_a_worker_that_dies_is_replaced(root: Path, client: httpx.Client) -> Non
         assert client.get(f"{server.address}/health").status_code == 200
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_parent_that_was_killed_and_the_port_is_free_again(root: Path, client: httpx.Client) -> None:
     server = Server(root)
     processes = workers_of(server)
@@ -96,6 +100,7 @@ def test_workers_end_with_a_parent_that_was_killed_and_the_port_is_free_again(ro
         assert eventually(lambda: not any(process.is_running() for process in processes))
 
 
+@pytest.mark.slow
 def test_a_promotion_is_followed_by_every_worker(root: Path, client: httpx.Client) -> None:
     with running(root) as server:
         project = make_project(root)

@@ -31,6 +31,9 @@ def read_object(members: Sequence[str], *, max_bytes: int) -> JsonObject:
         )
     request.max_content_length = max_bytes
     body = request.get_data(cache=False)
+    if request.content_length is None and len(body) >= max_bytes:
+        # A body that comes in chunks has no length to refuse it by, and is cut off at the limit.
+        raise Problem("too-large", f"the body is larger than {max_bytes >> 20} MB")
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as problem:
