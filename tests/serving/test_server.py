@@ -45,9 +45,15 @@ def eventually(true: Callable[[], bool]) -> bool:
 
 
 def workers_of(server: Server) -> list[psutil.Process]:
-    return [
-        child for child in psutil.Process(server.process.pid).children() if "spawn_main" in " ".join(child.cmdline())
-    ]
+    return [child for child in psutil.Process(server.process.pid).children() if _works(child)]
+
+
+def _works(process: psutil.Process) -> bool:
+    """Whether it is a spawned worker, and not one that has just died."""
+    try:
+        return "spawn_main" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
 
 
 @pytest.mark.parametrize("kind", ["granian", "waitress"])
