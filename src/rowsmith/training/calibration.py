@@ -20,8 +20,9 @@ from rowsmith.types import Array, Interval, Scores2D, Vector
 TINY = 1e-12
 PARTS = 5
 LEAST_GAIN = 1e-4
-MOST_CELLS = 400_000
-LEAST_ROWS = 1000
+MOST_CELLS = 200_000
+LEAST_ROWS = 300
+GOLDEN_STEPS = 16
 """Two numbers are fitted: a sample of the rows (cells: rows times classes) is enough."""
 Fitter = Callable[[Scores2D, Array, "Vector | None"], Calibrator]
 
@@ -124,13 +125,15 @@ def _fit_temperature(scores: Scores2D, truth: Array, weights: Vector | None) -> 
     """Golden-section search over the logarithm of the inverse temperature; the loss is convex in it."""
     golden = (np.sqrt(5.0) - 1.0) / 2.0
 
+    logarithms = np.log(np.clip(scores, TINY, 1.0))
+
     def loss(exponent: float) -> float:
-        return log_loss(truth, Temperature(float(np.exp(exponent))).apply(scores), weights)
+        return log_loss(truth, softmax(np.exp(exponent) * logarithms), weights)
 
     low, high = np.log(0.2), np.log(5.0)
     left, right = high - golden * (high - low), low + golden * (high - low)
     left_loss, right_loss = loss(left), loss(right)
-    for _ in range(25):
+    for _ in range(GOLDEN_STEPS):
         if left_loss < right_loss:
             high, right, right_loss = right, left, left_loss
             left = high - golden * (high - low)

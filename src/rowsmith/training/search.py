@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ from rowsmith.training.families.constant import FAMILY as CONSTANT
 from rowsmith.training.families.lightgbm import MIDDLE
 from rowsmith.training.finish import TrainingResult, candidates_of, finish
 from rowsmith.training.objective import Objective
-from rowsmith.training.proposals import Proposal, Tuner, interleave, with_logarithms
+from rowsmith.training.proposals import Proposal, Tuner, in_a_hurry, interleave, with_logarithms
+from rowsmith.training.race import Race
 from rowsmith.training.supervisor import Outcome, Supervisor
 from rowsmith.training.trials import Run, Status
 from rowsmith.training.unit import Unit, UnitResult, run_unit
@@ -35,10 +37,6 @@ from rowsmith.types import Metric, OnProgress, Progress, Scores2D, Task, no_prog
 
 LAG = 4
 """A decision about trial n may use what trials up to n - LAG showed. Also the most trials under way at once."""
-RACE_FOLDS = 2
-RACE_GAIN = 5e-4
-"""A race is lost when no mixture with the best improves it by this share of what the best gains over a constant."""
-MIXTURES = (0.15, 0.4)
 LARGEST_SHARE = 0.4
 """Of the time left that one trial may take at most, once there is a model."""
 KEPT = 24
@@ -47,7 +45,9 @@ ASKS = 3
 POLL_SECONDS = 0.5
 TINY_CELLS = 50_000
 HURRY_SECONDS = 3.0
-SELECTION_CALLS = 150
+SELECTION_CALLS = 120
+TRIAL_SHARE = 0.3
+"""Of the time, that one ordinary trial may take; with more it runs on fewer folds."""
 
 
 def run_search(
@@ -93,9 +93,9 @@ def run_search(
     with Workplace(data, workers=plan.workers, threads=plan.threads, executor=executor, work_dir=work_dir) as workplace:
         search = Search(data, objective, families, options, plan, clock, Supervisor(workplace), on_progress)
         runs = search.run()
-    folds = plan.folds
+    folds = search.folds
     if not any(run.status is Status.OK for run in runs):
-        folds = _last_resort(data, objective, plan, runs)
+        folds = _last_resort(data, objective, search.folds, runs)
     on_progress(Progress("train", "choosing the ensemble", 1.0, search.best_score, clock.left))
     if threshold_metric is None and metric.needs == "labels":
         threshold_metric = metric
@@ -133,8 +133,6 @@ class Search:
         self._supervisor = supervisor
         self._on_progress = on_progress
         self._shape = fold_shape(data)
-        self._rows = covered_rows(data, plan.folds)
-        self._race_folds = RACE_FOLDS if plan.folds > RACE_FOLDS else plan.folds
         self._prices = Prices()
         proposals = interleave(families, self._shape)
         if data.task is Task.REGRESSION:
@@ -145,7 +143,7 @@ class Search:
         self._asks: dict[int, Any] = {}
         self._told = 0
         self._oof: dict[int, Scores2D] = {}
-        self._signal = self._constant_error()
+        self._start_race()
         self._metric_seconds = 0.0
 
     # -- the loop ------------------------------------------------------------------------------------------
@@ -168,19 +166,20 @@ class Search:
 
     @property
     def best_score(self) -> float | None:
-        best = self._best(len(self._runs) + LAG)
-        return best.score if best else None
+        done = [run for run in self._runs if run.status is Status.OK]
+        return min(done, key=lambda run: run.error).score if done else None
 
     def effort(self) -> Effort:
         """What choosing the ensemble may cost, by the time one evaluation of the metric took."""
         if self._clock.deadline is None:
             return Effort()
         left = max(self._clock.deadline - time.monotonic(), 0.05)
-        affordable = 0.5 * left / max(self._metric_seconds, 1e-6)
+        affordable = 0.5 * left / max(self._metric_seconds * self._selected_share, 1e-6)
         steps = 12
         small = len(self._rows) <= 5000
         candidates = int(np.clip(affordable / (steps * (4 if small else 1)), 2, KEPT))
-        rows = int(np.clip(len(self._rows) * affordable / (steps * candidates), 2000, 50_000))
+        most = Effort().rows
+        rows = int(np.clip(most * affordable / (steps * candidates), min(most, 2000), most))
         return Effort(candidates=candidates, rows=rows)
 
     # -- what runs next ------------------------------------------------------------------------------------
@@ -202,12 +201,12 @@ class Search:
 
     def _next_fold(self, run: Run) -> int | None:
         waiting = [fold for fold in run.parts if (0, fold) not in run.seeds]
-        if not waiting or (waiting[0] not in range(self._race_folds) and not self._has_raced(run)):
+        if not waiting or (waiting[0] not in range(self._race.folds) and not self._has_raced(run)):
             return None
         return waiting[0]
 
     def _has_raced(self, run: Run) -> bool:
-        return all((0, fold) in run.results for fold in range(self._race_folds))
+        return all((0, fold) in run.results for fold in range(self._race.folds))
 
     def _unit(self, run: Run, fold: int) -> Unit:
         seed = int(np.random.SeedSequence([self._options.seed, run.id, fold + 1]).generate_state(1)[0] % 2**31)
@@ -246,12 +245,16 @@ class Search:
         if len(self._open()) >= LAG or (self._is_repeatable and self._unfinished_before(number - LAG + 1)):
             return None
         while self._portfolio:
-            if self._fits(proposal := self._portfolio.pop(0)):
+            proposal = self._portfolio.pop(0)
+            if (factor := self._excess(proposal)) <= 1.0:
                 return self._open_run(number, proposal)
+            # A good model of less is better than none: until there is one, what is too dear is made cheaper.
+            if len(self._runs) == 1 and (cheaper := in_a_hurry(proposal, self._shape.rows, factor)) is not None:
+                return self._open_run(number, cheaper)
         self._tell_tuner(number - LAG if self._is_repeatable else number)
         for _ in range(ASKS):
             tuned = self._tuner.ask()
-            if tuned is not None and self._fits(tuned):
+            if tuned is not None and self._excess(tuned) <= 1.0:
                 return self._open_run(number, tuned)
         return None
 
@@ -264,13 +267,16 @@ class Search:
         self._asks[number] = proposal.ask
         return run
 
-    def _fits(self, proposal: Proposal) -> bool:
+    def _excess(self, proposal: Proposal) -> float:
+        """How many times what it may take a trial is expected to take."""
         left = self._clock.left
         if left is None or not self._runs:
-            return True
+            return 0.0
         price = self._prices.guess(proposal.family, self._shape, proposal.params)
         waves = -(-self._plan.folds // self._plan.workers)
-        return price * waves <= left * (LARGEST_SHARE if len(self._portfolio) > 1 else 0.9)
+        # The first trial after the quick one is worth most of the time, and so is the last one.
+        share = 0.8 if len(self._runs) == 1 or not self._portfolio else LARGEST_SHARE
+        return price * waves / max(share * left, 1e-9)
 
     def _first_and(self, proposals: list[Proposal]) -> list[Proposal]:
         """A first trial of which a model comes within a second or two, then the others."""
@@ -301,8 +307,15 @@ class Search:
         self._prices.learn(find_family(run.family), self._shape, run.params, result.seconds, at_least=cut_short)
         if run.is_complete:
             self._complete(run)
-        elif len(run.results) == self._race_folds and self._has_raced(run) and not self._can_help(run):
-            run.status, run.message = Status.PRUNED, "its first folds showed that it cannot help the best"
+        elif len(run.results) == self._race.folds and self._has_raced(run):
+            self._judge(run)
+
+    def _judge(self, run: Run) -> None:
+        self._race.advance(self._runs, self._oof)
+        verdict = self._race.verdict(run, run.id - LAG if self._is_repeatable else self._race.latest)
+        if not verdict.can_help:
+            run.status, run.message = Status.PRUNED, "its first folds showed that it cannot help the others"
+            run.estimate = verdict.estimate
             run.results.clear()
 
     def _complete(self, run: Run) -> None:
@@ -311,9 +324,43 @@ class Search:
         # measure() asks for error, score and every fold's score: about three times over all rows.
         self._metric_seconds = max(self._metric_seconds, (time.monotonic() - begin) / 3.0)
         if run.status is Status.OK:
+            run.estimate = run.error
             self._oof[run.id] = oof
+            self._race.advance(self._runs, self._oof)
             self._forget_hopeless()
-        self._clock.set_aside(0.25 + self._metric_seconds * SELECTION_CALLS)
+        self._clock.set_aside(0.25 + self._metric_seconds * (3 + SELECTION_CALLS * self._selected_share))
+        if run.id == 0 and self._clock.deadline is not None:
+            self._replan()
+
+    def _replan(self) -> None:
+        """Fewer folds from now on, where the first trial tells that whole trials would not fit into the time."""
+        left = self._clock.left
+        if left is None or not self._portfolio:
+            return
+        main = self._portfolio[0]
+        price = max(self._prices.guess(main.family, self._shape, main.params), 1e-9)
+        waves = int(TRIAL_SHARE * left / price)
+        folds = min(max(waves, 1) * self._plan.workers, self._plan.folds)
+        if folds == self._plan.folds:
+            return
+        self._plan = replace(self._plan, folds=folds)
+        for run in self._runs:
+            run.folds = folds
+            run.results = {key: result for key, result in run.results.items() if key[1] < folds}
+            if run.is_complete:
+                self._oof[run.id] = run.measure(self._data, self._objective)
+        self._start_race()
+
+    def _start_race(self) -> None:
+        self._rows = covered_rows(self._data, self._plan.folds)
+        answer = Constant.of(self._data.target, self._data.weights, self._data.classes)
+        error = self._objective.error(answer.predict(self._data.matrix[self._rows]), self._rows)
+        self._race = Race(self._data, self._objective, self._plan.folds, error if np.isfinite(error) else 0.0)
+
+    @property
+    def _selected_share(self) -> float:
+        """Of the rows, that the choice of the ensemble looks at."""
+        return min(1.0, Effort().rows / max(len(self._rows), 1))
 
     def _forget_hopeless(self) -> None:
         """Free the learners and answers of runs that the ensemble will not look at."""
@@ -322,27 +369,6 @@ class Search:
             if run.id in self._oof and run.id not in kept:
                 del self._oof[run.id]
                 run.results.clear()
-
-    def _can_help(self, run: Run) -> bool:
-        """Whether a mixture of the best trial and this one is better than the best, on the folds done so far."""
-        best = self._best(run.id)
-        if best is None or best.id not in self._oof:
-            return True
-        pieces = [(self._data.folds[fold][1], run.results[(0, fold)].scores) for fold in range(self._race_folds)]
-        rows = np.concatenate([rows for rows, _ in pieces])
-        answers = np.concatenate([scores for _, scores in pieces])
-        reference = self._oof[best.id][rows]
-        error = self._objective.error(reference, rows)
-        mixed = min(
-            self._objective.error((1 - share) * reference + share * answers, rows) for share in (*MIXTURES, 1.0)
-        )
-        return mixed < error - RACE_GAIN * abs(self._signal - error)
-
-    def _best(self, number: int) -> Run | None:
-        """The best complete trial that a decision about trial `number` may know of."""
-        newest = number - LAG if self._is_repeatable else number
-        known = [run for run in self._runs if run.status is Status.OK and (run.id <= newest or not self._is_repeatable)]
-        return min(known, key=lambda run: (run.error, run.id), default=None)
 
     # -- the rest ------------------------------------------------------------------------------------------
 
@@ -375,10 +401,10 @@ class Search:
             fraction = sum(run.status is not None for run in self._runs) / self._options.max_trials
         self._on_progress(Progress("train", message, fraction, self.best_score, self._clock.left))
 
-    def _constant_error(self) -> float:
-        answer = Constant.of(self._data.target, self._data.weights, self._data.classes)
-        error = self._objective.error(answer.predict(self._data.matrix[self._rows]), self._rows)
-        return error if np.isfinite(error) else 0.0
+    @property
+    def folds(self) -> int:
+        """How many folds each trial ran."""
+        return self._plan.folds
 
 
 def _is_tiny(data: TrainingData, clock: Clock) -> bool:
@@ -388,7 +414,7 @@ def _is_tiny(data: TrainingData, clock: Clock) -> bool:
     return data.matrix.size <= TINY_CELLS
 
 
-def _last_resort(data: TrainingData, objective: Objective, plan: Plan, runs: list[Run]) -> int:
+def _last_resort(data: TrainingData, objective: Objective, folds: int, runs: list[Run]) -> int:
     """A model where no trial ended: the folds that did, else class shares or the mean. Returns the folds it ran.
 
     Raises TrainingError where every configuration failed.
@@ -406,10 +432,10 @@ def _last_resort(data: TrainingData, objective: Objective, plan: Plan, runs: lis
             received="; ".join(sorted({f"{run.family}: {run.message}" for run in failed})[:5]),
             next_step="leave families out with train.families, or allow more memory",
         )
-    run = Run(len(runs), CONSTANT.name, {}, plan.folds, message="nothing better ended in time")
-    for fold in range(plan.folds):
+    run = Run(len(runs), CONSTANT.name, {}, folds, message="nothing better ended in time")
+    for fold in range(folds):
         run.seeds[(0, fold)] = 0
         run.results[(0, fold)] = run_unit(data, Unit(run.id, run.family, {}, fold))
     run.measure(data, objective)
     runs.append(run)
-    return plan.folds
+    return folds

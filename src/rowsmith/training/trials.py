@@ -56,7 +56,10 @@ class Trial:
 
 @dataclass
 class Run:
-    """A trial while it runs. `results` holds finished units by (repeat, fold)."""
+    """A trial while it runs. `results` holds finished units by (repeat, fold).
+
+    `error` is the objective over all out-of-fold rows, `estimate` the best guess of it where a trial was pruned.
+    """
 
     id: int
     family: str
@@ -69,6 +72,7 @@ class Run:
     status: Status | None = None
     message: str = ""
     error: float = np.inf
+    estimate: float = np.inf
     score: float = float("nan")
     fold_scores: tuple[float, ...] = ()
     seconds: float = 0.0

@@ -20,9 +20,8 @@ def two_classes(event: Array) -> Scores2D:
 
 
 def softmax(sums: Scores2D) -> Scores2D:
-    """Shape (rows, classes) to the same. Columns are added up one after another, whatever the number of rows."""
+    """Shape (rows, classes) to the same."""
     powers = np.exp(sums - sums.max(axis=1, keepdims=True))
-    totals = powers[:, 0].copy()
-    for column in range(1, powers.shape[1]):
-        totals += powers[:, column]
-    return np.asarray(powers / totals[:, None])
+    # accumulate() adds one class after another, however many rows there are; sum() would choose its order.
+    totals = np.add.accumulate(powers, axis=1)[:, -1:]
+    return np.asarray(powers / totals)
