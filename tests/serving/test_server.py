@@ -49,7 +49,7 @@ def workers_of(server: Server) -> list[psutil.Process]:
 
 
 def answers(client: httpx.Client, server: Server) -> bool:
-    """Whether anybody listens: the address is told as soon as the first worker does, and that one may be dead by now."""
+    """Whether anybody listens: the address is told once the first worker does, and that one may be dead by now."""
     try:
         return client.get(f"{server.address}/health").status_code == 200
     except httpx.TransportError:
