@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -183,3 +184,11 @@ def test_news_are_told_once(project: Project, outcome: Outcome, tmp_path: Path) 
     assert alert(project, report, targets).told
     assert not alert(project, report, targets).told
     assert len((tmp_path / "alerts.jsonl").read_text(encoding="utf-8").splitlines()) == 1
+
+
+def test_a_given_moment_stands_for_now(project: Project, executor: Executor) -> None:
+    outcome = run(replace(project, source_date_epoch=1_700_000_000), executor=executor)
+    moment = "2023-11-14T22:13:20"
+    assert outcome.version.created.startswith(moment)
+    assert outcome.snapshot.created.startswith(moment)
+    assert outcome.version.lineage["created"].startswith(moment)

@@ -71,7 +71,13 @@ def open_here(project: Path, config: Path | None = None) -> Project:
     from rowsmith.workflows.project import open_project
 
     settings = read_settings()
-    opened = open_project(project, config=config, store=settings.store, database_url=settings.database_url)
+    opened = open_project(
+        project,
+        config=config,
+        store=settings.store,
+        database_url=settings.database_url,
+        source_date_epoch=settings.source_date_epoch,
+    )
     if settings.cores and opened.recipe.train.cores is None:
         return with_recipe(opened, train={"cores": settings.cores})
     return opened

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -83,10 +83,11 @@ class Snapshot:
 
 
 class SnapshotStore:
-    """Several programs may use one store at the same time."""
+    """Several programs may use one store at the same time. `now` tells the time that is written down."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.root = root
+        self._now = now
         self._manifests = root / "manifests"
         self._parts = root / "parts"
         self._incoming = root / "incoming"
@@ -113,7 +114,7 @@ class SnapshotStore:
             for batch in batches:
                 writer.write(batch)
                 on_progress(Progress("ingest", f"{writer.rows:,} rows"))
-            snapshot = writer.finish(facts or {})
+            snapshot = writer.finish(facts or {}, self._now())
             return self._publish(folder, snapshot)
 
     def get(self, id_or_prefix: str) -> Snapshot:
@@ -249,7 +250,7 @@ class _Writer:
         if self._buffered_bytes >= PART_BYTES or self._buffered_rows >= PART_ROWS:
             self._flush()
 
-    def finish(self, facts: JsonObject) -> Snapshot:
+    def finish(self, facts: JsonObject, created: datetime) -> Snapshot:
         if not self.rows or self._types is None or self._hash is None:
             raise SourceError("there are no rows here", where=self._source)
         self._flush()
@@ -260,7 +261,7 @@ class _Writer:
             parts=tuple(self._parts),
             blocks=self._hash.blocks,
             source=self._source,
-            created=datetime.now(UTC).isoformat(timespec="microseconds"),
+            created=created.isoformat(timespec="microseconds"),
             parent=self._parent.id if self._parent else None,
             facts=facts,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,12 +24,22 @@ STORE = ".rowsmith"
 
 @dataclass(frozen=True)
 class Project:
-    """A project folder. Opening one creates nothing; the store appears with the first thing kept in it."""
+    """A project folder. Opening one creates nothing; the store appears with the first thing kept in it.
+
+    `source_date_epoch`, seconds since 1970, stands for now in everything that is kept, for repeatable builds.
+    """
 
     root: Path
     recipe: Recipe
     store: Path
     database_url: str
+    source_date_epoch: int | None = None
+
+    def now(self) -> datetime:
+        """The time that is written down."""
+        if self.source_date_epoch is None:
+            return datetime.now(UTC)
+        return datetime.fromtimestamp(self.source_date_epoch, UTC)
 
     @property
     def schema_path(self) -> Path:
@@ -38,7 +49,7 @@ class Project:
     def snapshots(self) -> SnapshotStore:
         from rowsmith.ingestion.snapshot import SnapshotStore
 
-        return SnapshotStore(self.store / "snapshots")
+        return SnapshotStore(self.store / "snapshots", now=self.now)
 
     @cached_property
     def database(self) -> Database:
@@ -52,7 +63,7 @@ class Project:
     def registry(self) -> Registry:
         from rowsmith.registry.versions import Registry
 
-        return Registry(self.database, self.store / "versions")
+        return Registry(self.database, self.store / "versions", now=self.now)
 
     @cached_property
     def log(self) -> PredictionLog:
@@ -85,7 +96,12 @@ NO_MODEL_YET = "train one with: rowsmith run DATA --target COLUMN"
 
 
 def open_project(
-    path: str | Path = ".", *, config: str | Path | None = None, store: str | Path = STORE, database_url: str = ""
+    path: str | Path = ".",
+    *,
+    config: str | Path | None = None,
+    store: str | Path = STORE,
+    database_url: str = "",
+    source_date_epoch: int | None = None,
 ) -> Project:
     """The project in a folder. Its recipe is `config`, or `rowsmith.toml` where there is one, or the defaults.
 
@@ -102,4 +118,5 @@ def open_project(
         raise NotFoundError("there is no such recipe", received=str(config))
     recipe = Recipe.read(recipe_path) if recipe_path.is_file() else Recipe()
     folder = root / store
-    return Project(root, recipe, folder, database_url or f"sqlite:///{folder / 'rowsmith.db'}")
+    url = database_url or f"sqlite:///{folder / 'rowsmith.db'}"
+    return Project(root, recipe, folder, url, source_date_epoch)

@@ -170,7 +170,7 @@ def _lineage(project: Project, ingested: Ingested, fitted: Fitted, seconds: floa
         "rows_tested": len(fitted.split.test),
         "train_seconds": round(seconds, 3),
         OWN_CODE: ingested.plugins.hash,
-        **gather(seed=project.recipe.train.seed, project=project.root),
+        **gather(seed=project.recipe.train.seed, project=project.root, source_date_epoch=project.source_date_epoch),
     }
 
 
