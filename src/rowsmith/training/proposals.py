@@ -80,9 +80,9 @@ def _skewness(values: Array) -> float:
 
 
 def in_a_hurry(proposal: Proposal, rows: int, factor: float) -> Proposal | None:
-    """The configuration made `factor` times cheaper: larger steps in boosting, then fewer rows. None if too few are left.
+    """The configuration made `factor` times cheaper: larger steps in boosting, then fewer rows.
 
-    `rows` is how many a fit would have.
+    `rows` is how many a fit would have. None where too few would be left.
     """
     params = dict(proposal.params)
     if "learning_rate" in params:
