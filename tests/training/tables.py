@@ -14,7 +14,9 @@ def folds_of(rows: int, count: int = 3, seed: int = 0) -> tuple[Fold, ...]:
     return tuple((np.setdiff1d(np.arange(rows), part), part) for part in parts)
 
 
-def make_table(task: Task, *, rows: int = 400, classes: int = 3, seed: int = 0, weights: bool = False) -> TrainingData:
+def make_table(
+    task: Task, *, rows: int = 400, classes: int = 3, seed: int = 0, weights: bool = False, repeats: int = 0
+) -> TrainingData:
     """Three numbers (one with gaps), a small category and a large one; the target depends on all but one."""
     rng = np.random.default_rng(seed)
     matrix = rng.normal(size=(rows, 5)).astype(np.float32)
@@ -40,6 +42,7 @@ def make_table(task: Task, *, rows: int = 400, classes: int = 3, seed: int = 0, 
         folds=folds_of(rows),
         task=task,
         classes=0 if task is Task.REGRESSION else classes,
+        repeats=tuple(folds_of(rows, seed=repeat + 1) for repeat in range(repeats)),
     )
 
 

@@ -15,7 +15,7 @@ from rowsmith.training.finish import TrainingResult
 from rowsmith.training.proposals import has_long_tail
 from rowsmith.training.unit import digest_of_state
 from rowsmith.types import Task
-from tests.training.tables import ACCURACY, RMSE, make_table, metric_of
+from tests.training.tables import ACCURACY, LOG_LOSS, RMSE, make_table, metric_of
 
 TASKS = list(Task)
 
@@ -107,3 +107,27 @@ def test_a_long_tail_is_tried_as_a_logarithm() -> None:
     assert has_long_tail(skewed.target)
     assert not has_long_tail(data.target)
     assert not has_long_tail(np.full(10, 3.0))
+
+
+def test_good_configurations_are_tried_again_on_other_folds_and_replayed() -> None:
+    data = make_table(Task.BINARY, rows=120, repeats=2)
+    options = TrainSection(max_trials=16, families=("lightgbm",))
+    result = run_search(data, LOG_LOSS, options, executor=InProcessExecutor())
+    assert {trial.repeat for trial in result.leaderboard} > {0}
+    again = replay(data, result.journal, LOG_LOSS, options, executor=InProcessExecutor())
+    assert fingerprint(again) == fingerprint(result)
+
+
+def test_repeats_of_other_rows_are_not_used() -> None:
+    data = make_table(Task.BINARY, rows=120, repeats=2)
+    assert data.usable_repeats == 2
+    assert replace(data, repeats=(data.folds[:2], data.folds)).usable_repeats == 0
+
+
+def test_a_metric_that_is_not_defined_still_gives_a_model() -> None:
+    undefined = replace(LOG_LOSS, function=lambda truth, predicted, weights: float("nan"))
+    result = run_search(
+        make_table(Task.BINARY, rows=60), undefined, TrainSection(max_trials=2), executor=InProcessExecutor()
+    )
+    assert result.members
+    assert "not defined" in result.leaderboard[0].message

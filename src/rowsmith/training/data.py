@@ -78,6 +78,18 @@ class TrainingData:
             text=json.dumps([self.task, self.classes, [asdict(feature) for feature in self.features]]),
         )
 
+    @property
+    def usable_repeats(self) -> int:
+        """How many of the repeats, from the first on, validate the very rows that `folds` do."""
+        rows = covered_rows(self, len(self.folds))
+        usable = 0
+        for folds in self.repeats:
+            again = np.sort(np.concatenate([valid for _, valid in folds]))
+            if len(folds) != len(self.folds) or not np.array_equal(rows, again):
+                break
+            usable += 1
+        return usable
+
     def check(self) -> None:
         """Raises TrainingError when there is nothing to learn from."""
         rows = len(self.matrix)

@@ -44,9 +44,9 @@ class InProcessExecutor(Executor):
 class Workplace:
     """An executor with its data. A context manager: when it ends, no process and no folder of it is left.
 
-    `executor` None starts `workers` local processes when the first unit is submitted. A given one is used as
-    it is and never shut down; it gets the data with every unit, or, where `work_dir` is given (a folder that
-    its workers can read too), a path.
+    `executor` None starts `workers` local processes when the first unit is submitted; they map the data from a
+    folder under `work_dir`. A given one is used as it is and never shut down; it gets the data with every unit,
+    since its workers may be on other machines.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Workplace:
                 shutil.rmtree(self._folder, ignore_errors=True)
 
     def _place_data(self) -> DataReference:
-        if self._given is not None and self._work_dir is None:
+        if self._given is not None:
             return self._data
         self._folder = Path(tempfile.mkdtemp(prefix="rowsmith-", dir=self._work_dir))
         self._data.save(self._folder)

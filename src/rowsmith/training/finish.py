@@ -93,7 +93,7 @@ def finish(
         folds=folds,
         effort=effort,
         entries=tuple(
-            _entry(run, key, absolute) for run in sorted(chosen, key=lambda r: r.id) for key in sorted(run.results)
+            _entry(run, fold, absolute) for run in sorted(chosen, key=lambda r: r.id) for fold in sorted(run.results)
         ),
     )
     return TrainingResult(
@@ -129,15 +129,15 @@ def _small_enough(chosen: list[Run]) -> list[Run]:
     return [run for i, run in enumerate(chosen) if i == 0 or run.size <= MOST_BYTES / 3]
 
 
-def _entry(run: Run, key: tuple[int, int], absolute: bool) -> Entry:
-    result, (repeat, fold) = run.results[key], key
+def _entry(run: Run, fold: int, absolute: bool) -> Entry:
+    result = run.results[fold]
     return Entry(
         trial=run.id,
         family=run.family,
         params=dict(run.params),
-        repeat=repeat,
+        repeat=run.repeat,
         fold=fold,
-        seed=run.seeds[key],
+        seed=run.seeds[fold],
         threads=run.threads,
         absolute=absolute,
         rounds=result.rounds,

@@ -15,7 +15,7 @@ import numpy as np
 
 from rowsmith.training.data import Shape
 from rowsmith.training.families.base import Choice, Family, Params, Real, Space, Whole
-from rowsmith.training.trials import Run
+from rowsmith.training.trials import Run, Status
 from rowsmith.types import Array
 
 STARTUP_TRIALS = 6
@@ -26,15 +26,21 @@ LONG_TAIL = 0.8
 """Skewness from which a logarithm is tried."""
 LOGARITHMIC = frozenset({"rmsle"})
 TURNS = 3
+REPEATED = 5
+"""The best configurations that are tried again on other folds."""
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """A configuration to try. `ask` is what the tuner wants to be told the result of, None for the portfolio."""
+    """A configuration to try, on the folds of number `repeat`.
+
+    `ask` is what the tuner wants to be told the result of, None for what it did not propose.
+    """
 
     family: Family
     params: Params
     ask: Any = None
+    repeat: int = 0
 
 
 def interleave(families: Sequence[Family], shape: Shape) -> list[Proposal]:
@@ -99,7 +105,7 @@ def in_a_hurry(proposal: Proposal, rows: int, factor: float) -> Proposal | None:
 class Tuner:
     """Proposes configurations near those that did well. Its answers depend on the seed and on what it was told."""
 
-    def __init__(self, families: Sequence[Family], shape: Shape, seed: int) -> None:
+    def __init__(self, families: Sequence[Family], shape: Shape, seed: int, *, repeats: int = 0) -> None:
         self._families = {family.name: family for family in families}
         self._shape = shape
         self._seed = seed
@@ -107,12 +113,19 @@ class Tuner:
         self._best: dict[str, float] = {}
         self._log: dict[str, bool] = {}
         self._turn = 0
+        self._repeats = repeats
+        self._known: list[Run] = []
+        self._repeated: set[tuple[int, int]] = set()
 
     def tell(self, run: Run, ask: Any) -> None:
-        """The result of a trial; one without a score counts as very bad."""
+        """The result of a trial; one without an estimate counts as failed."""
         import optuna
 
+        if run.repeat:
+            return
         family = self._families[run.family]
+        if run.status is Status.OK:
+            self._known.append(run)
         if run.error < self._best.get(run.family, float("inf")):
             self._best[run.family] = run.error
             self._log[run.family] = bool(run.params.get("log_target", False))
@@ -132,15 +145,21 @@ class Tuner:
         if not failed and len(inside) == len(distributions):
             study.add_trial(optuna.trial.create_trial(params=inside, distributions=distributions, value=run.estimate))
 
-    def ask(self) -> Proposal | None:
-        """The next configuration, None where no family has succeeded that can be tuned."""
+    def ask(self, *, may_repeat: bool = False) -> Proposal | None:
+        """The next configuration, None where no family has succeeded that can be tuned.
+
+        Where there are further sets of folds every second one is a good one again, on other folds: on a small table
+        the bag of both is worth more than the next setting.
+        """
+        turn, self._turn = self._turn, self._turn + 1
+        if may_repeat and turn % 2 and (again := self._again()) is not None:
+            return again
         ranked = sorted(
             (name for name in self._best if self._best[name] < float("inf")), key=lambda name: (self._best[name], name)
         )
         ranked = [name for name in ranked if self._families[name].space(self._shape)]
         if not ranked:
             return None
-        turn, self._turn = self._turn, self._turn + 1
         if turn % TURNS < TURNS - 1 or len(ranked) == 1:
             family = self._families[ranked[0]]
         else:
@@ -150,6 +169,16 @@ class Tuner:
         if self._log[family.name]:
             params["log_target"] = True
         return Proposal(family, params, trial)
+
+    def _again(self) -> Proposal | None:
+        ranked = sorted(self._known, key=lambda run: (run.error, run.id))
+        ranked = [run for run in ranked if not run.refit][:REPEATED]
+        for repeat in range(1, self._repeats + 1):
+            for run in ranked:
+                if (run.id, repeat) not in self._repeated:
+                    self._repeated.add((run.id, repeat))
+                    return Proposal(self._families[run.family], run.params, repeat=repeat)
+        return None
 
     def _study(self, family: Family) -> Any:
         if family.name not in self._studies:

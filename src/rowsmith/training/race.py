@@ -71,7 +71,7 @@ class Race:
         blend = self._blends.get(min(newest, self.latest))
         if blend is None:
             return Verdict(True, np.inf)
-        pieces = [(self._data.folds[fold][1], run.results[(0, fold)].scores) for fold in range(self.folds)]
+        pieces = [(self._data.fold(run.repeat, fold)[1], run.results[fold].scores) for fold in range(self.folds)]
         rows = np.concatenate([rows for rows, _ in pieces])
         answers = np.concatenate([scores for _, scores in pieces])
         reference = blend.oof[rows]

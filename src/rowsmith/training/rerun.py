@@ -10,13 +10,12 @@ from rowsmith.recipe import TrainSection
 from rowsmith.training.budget import available_cores
 from rowsmith.training.data import TrainingData
 from rowsmith.training.executor import Workplace
-from rowsmith.training.families import find_family
 from rowsmith.training.finish import TrainingResult, finish
 from rowsmith.training.journal import Entry, Journal
 from rowsmith.training.objective import Objective
 from rowsmith.training.supervisor import Supervisor
 from rowsmith.training.trials import Run
-from rowsmith.training.unit import Unit
+from rowsmith.training.unit import ALL_ROWS, Unit
 from rowsmith.types import Metric, OnProgress, Progress, no_progress
 
 
@@ -69,8 +68,8 @@ def _rerun(
     on_progress: OnProgress,
     work_dir: Path | None,
 ) -> list[Run]:
-    runs: dict[int, Run] = {}
-    expected: dict[tuple[int, int, int], str] = {}
+    runs = _planned(journal)
+    expected = {(entry.trial, entry.fold): entry.result for entry in journal.entries}
     waiting = list(journal.entries)
     threads = max((entry.threads for entry in waiting), default=1)
     workers = max((options.cores or available_cores()) // threads, 1)
@@ -78,24 +77,36 @@ def _rerun(
         supervisor = Supervisor(workplace)
         while waiting or not supervisor.is_idle:
             while waiting and supervisor.has_room:
-                entry = waiting.pop(0)
-                refit = find_family(entry.family).refit
-                run = runs.setdefault(
-                    entry.trial, Run(entry.trial, entry.family, entry.params, journal.folds, entry.threads, refit)
-                )
-                run.seeds[(entry.repeat, entry.fold)] = entry.seed
-                expected[(entry.trial, entry.repeat, entry.fold)] = entry.result
-                supervisor.start(_unit(entry))
+                supervisor.start(_unit(waiting.pop(0)))
             for outcome in supervisor.collect(None):
-                unit = outcome.unit
-                if outcome.result is None:
+                unit, result = outcome.unit, outcome.result
+                if result is None:
                     raise TrainingError(f"trial {unit.trial}, fold {unit.fold} cannot be repeated: {outcome.message}")
-                runs[unit.trial].results[(unit.repeat, unit.fold)] = outcome.result
-                same = outcome.result.digest == expected[(unit.trial, unit.repeat, unit.fold)]
-                done = sum(len(run.results) for run in runs.values())
+                runs[unit.trial].results[unit.fold] = result
+                same = result.digest == expected.pop((unit.trial, unit.fold))
                 message = f"trial {unit.trial}, fold {unit.fold}: {'the same' if same else 'DIFFERENT'}"
-                on_progress(Progress("train", message, done / len(journal.entries)))
+                on_progress(Progress("train", message, 1 - len(expected) / len(journal.entries)))
     return [runs[trial] for trial in sorted(runs)]
+
+
+def _planned(journal: Journal) -> dict[int, Run]:
+    """The trials of the journal, without their results."""
+    runs: dict[int, Run] = {}
+    for entry in journal.entries:
+        run = runs.setdefault(
+            entry.trial,
+            Run(
+                id=entry.trial,
+                family=entry.family,
+                params=entry.params,
+                folds=journal.folds,
+                threads=entry.threads,
+                repeat=entry.repeat,
+            ),
+        )
+        run.seeds[entry.fold] = entry.seed
+        run.refit = run.refit or entry.fold == ALL_ROWS
+    return runs
 
 
 def _unit(entry: Entry) -> Unit:

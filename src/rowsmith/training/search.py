@@ -138,7 +138,7 @@ class Search:
         if data.task is Task.REGRESSION:
             proposals = with_logarithms(proposals, data.target, objective.metric.name)
         self._portfolio = self._first_and(proposals)
-        self._tuner = Tuner(families, self._shape, options.seed)
+        self._tuner = Tuner(families, self._shape, options.seed, repeats=data.usable_repeats)
         self._runs: list[Run] = []
         self._asks: dict[int, Any] = {}
         self._told = 0
@@ -200,22 +200,23 @@ class Search:
         return self._unit(opened, 0) if opened else None
 
     def _next_fold(self, run: Run) -> int | None:
-        waiting = [fold for fold in run.parts if (0, fold) not in run.seeds]
+        waiting = [fold for fold in run.parts if fold not in run.seeds]
         if not waiting or (waiting[0] not in range(self._race.folds) and not self._has_raced(run)):
             return None
         return waiting[0]
 
     def _has_raced(self, run: Run) -> bool:
-        return all((0, fold) in run.results for fold in range(self._race.folds))
+        return all(fold in run.results for fold in range(self._race.folds))
 
     def _unit(self, run: Run, fold: int) -> Unit:
         seed = int(np.random.SeedSequence([self._options.seed, run.id, fold + 1]).generate_state(1)[0] % 2**31)
-        run.seeds[(0, fold)] = seed
+        run.seeds[fold] = seed
         return Unit(
             trial=run.id,
             family=run.family,
             params=run.params,
             fold=fold,
+            repeat=run.repeat,
             seed=seed,
             threads=self._plan.threads,
             seconds=self._allowance(run),
@@ -253,7 +254,7 @@ class Search:
                 return self._open_run(number, cheaper)
         self._tell_tuner(number - LAG if self._is_repeatable else number)
         for _ in range(ASKS):
-            tuned = self._tuner.ask()
+            tuned = self._tuner.ask(may_repeat=self._plan.folds == len(self._data.folds))
             if tuned is not None and self._excess(tuned) <= 1.0:
                 return self._open_run(number, tuned)
         return None
@@ -262,7 +263,15 @@ class Search:
         params = dict(proposal.params)
         if self._plan.rows is not None:
             params["rows"] = min(params.get("rows", self._plan.rows), self._plan.rows)
-        run = Run(number, proposal.family.name, params, self._plan.folds, self._plan.threads, proposal.family.refit)
+        run = Run(
+            id=number,
+            family=proposal.family.name,
+            params=params,
+            folds=self._plan.folds,
+            threads=self._plan.threads,
+            refit=proposal.family.refit,
+            repeat=proposal.repeat,
+        )
         self._runs.append(run)
         self._asks[number] = proposal.ask
         return run
@@ -301,7 +310,7 @@ class Search:
         self._take_result(run, outcome.unit, outcome.result)
 
     def _take_result(self, run: Run, unit: Unit, result: UnitResult) -> None:
-        run.results[(unit.repeat, unit.fold)] = result
+        run.results[unit.fold] = result
         run.seconds += result.seconds
         cut_short = unit.seconds is not None and result.seconds > 0.9 * unit.seconds
         self._prices.learn(find_family(run.family), self._shape, run.params, result.seconds, at_least=cut_short)
@@ -346,7 +355,7 @@ class Search:
         self._plan = replace(self._plan, folds=folds)
         for run in self._runs:
             run.folds = folds
-            run.results = {key: result for key, result in run.results.items() if key[1] < folds}
+            run.results = {fold: result for fold, result in run.results.items() if fold < folds}
             if run.is_complete:
                 self._oof[run.id] = run.measure(self._data, self._objective)
         self._start_race()
@@ -423,7 +432,8 @@ def _last_resort(data: TrainingData, objective: Objective, folds: int, runs: lis
     started = max(runs, key=lambda run: run.leading_folds(), default=None)
     if started is not None and started.leading_folds():
         started.folds = started.leading_folds()
-        started.results = {key: result for key, result in started.results.items() if key[1] < started.folds}
+        started.refit = False
+        started.results = {fold: started.results[fold] for fold in range(started.folds)}
         started.measure(data, objective)
         return started.folds
     if failed:
@@ -434,8 +444,8 @@ def _last_resort(data: TrainingData, objective: Objective, folds: int, runs: lis
         )
     run = Run(len(runs), CONSTANT.name, {}, folds, message="nothing better ended in time")
     for fold in range(folds):
-        run.seeds[(0, fold)] = 0
-        run.results[(0, fold)] = run_unit(data, Unit(run.id, run.family, {}, fold))
+        run.seeds[fold] = 0
+        run.results[fold] = run_unit(data, Unit(run.id, run.family, {}, fold))
     run.measure(data, objective)
     runs.append(run)
     return folds

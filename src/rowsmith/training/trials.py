@@ -31,7 +31,8 @@ class Trial:
     """A line of the leaderboard.
 
     `score` is the metric over all out-of-fold rows, `fold_scores` that of each fold; both NaN where unknown.
-    `seconds` adds up the units. `weight` is the share in the ensemble. `message` says why a trial failed, was
+    `seconds` adds up the units. `weight` is the share in the ensemble. `repeat` is 0 but for a
+    configuration that was tried again on other folds. `message` says why a trial failed, was
     pruned (its first folds showed that it cannot help) or was stopped (the time was up).
     """
 
@@ -44,6 +45,7 @@ class Trial:
     status: Status
     message: str = ""
     weight: float = 0.0
+    repeat: int = 0
 
     def to_dict(self) -> JsonObject:
         return {
@@ -56,7 +58,8 @@ class Trial:
 
 @dataclass
 class Run:
-    """A trial while it runs. `results` holds finished units by (repeat, fold).
+    """A trial while it runs. `results` holds finished units by fold, `repeat` says
+    of which set of folds.
 
     `error` is the objective over all out-of-fold rows, `estimate` the best guess of it where a trial was pruned.
     """
@@ -67,8 +70,9 @@ class Run:
     folds: int
     threads: int = 1
     refit: bool = False
-    results: dict[tuple[int, int], UnitResult] = field(default_factory=dict)
-    seeds: dict[tuple[int, int], int] = field(default_factory=dict)
+    repeat: int = 0
+    results: dict[int, UnitResult] = field(default_factory=dict)
+    seeds: dict[int, int] = field(default_factory=dict)
     status: Status | None = None
     message: str = ""
     error: float = np.inf
@@ -80,8 +84,8 @@ class Run:
 
     @property
     def is_complete(self) -> bool:
-        """Every fold of the first pass is done, and the model of all rows where there is to be one."""
-        return all((0, fold) in self.results for fold in self.parts)
+        """Every fold is done, and the model of all rows where there is to be one."""
+        return all(fold in self.results for fold in self.parts)
 
     @property
     def parts(self) -> list[int]:
@@ -91,9 +95,9 @@ class Run:
     @property
     def members(self) -> list[UnitResult]:
         """The learners that stand for the trial: the model of all rows, or else the bag of the fold models."""
-        if self.refit and (0, ALL_ROWS) in self.results:
-            return [self.results[(0, ALL_ROWS)]]
-        return [result for (_, fold), result in sorted(self.results.items()) if fold != ALL_ROWS]
+        if self.refit:
+            return [self.results[ALL_ROWS]]
+        return [result for _, result in sorted(self.results.items())]
 
     @property
     def size(self) -> int:
@@ -103,31 +107,16 @@ class Run:
     def leading_folds(self) -> int:
         """How many folds from the first on are done without a gap."""
         done = 0
-        while (0, done) in self.results:
+        while done in self.results:
             done += 1
         return done
 
     def oof(self, data: TrainingData) -> Scores2D:
-        """Out-of-fold answers, shape (rows, outputs): the mean over repeats; NaN for rows that no fold validates."""
-        total = np.zeros((len(data.matrix), data.outputs))
-        count = np.zeros(len(data.matrix))
-        for (repeat, fold), result in sorted(self.results.items()):
-            if fold == ALL_ROWS:
-                continue
-            rows = data.fold(repeat, fold)[1]
-            total[rows] += result.scores
-            count[rows] += 1
-        with np.errstate(invalid="ignore"):
-            return np.asarray(total / count[:, None])
-
-    def complete_repeats(self) -> list[int]:
-        """Repeats of which every fold is done; only these count in the end."""
-        repeats = {repeat for repeat, _ in self.results}
-        return [r for r in sorted(repeats) if all((r, fold) in self.results for fold in range(self.folds))]
-
-    def drop_incomplete_repeats(self) -> None:
-        whole = set(self.complete_repeats())
-        self.results = {key: result for key, result in self.results.items() if key[0] in whole}
+        """Out-of-fold answers, shape (rows, outputs); NaN for rows that no fold validates."""
+        oof = np.full((len(data.matrix), data.outputs), np.nan)
+        for fold in range(self.folds):
+            oof[data.fold(self.repeat, fold)[1]] = self.results[fold].scores
+        return oof
 
     def measure(self, data: TrainingData, objective: Objective) -> Scores2D:
         """Fill in error, scores and status of a complete run; returns its out-of-fold answers."""
@@ -135,16 +124,25 @@ class Run:
         rows = covered_rows(data, self.folds)
         self.error = objective.error(oof[rows], rows)
         self.score = objective.score(oof[rows], rows)
-        parts = [data.folds[fold][1] for fold in range(self.folds)]
+        parts = [data.fold(self.repeat, fold)[1] for fold in range(self.folds)]
         self.fold_scores = tuple(objective.score(oof[part], part) for part in parts)
-        self.status = Status.OK if np.isfinite(self.error) else Status.FAILED
-        self.message = "" if self.status is Status.OK else "the metric is not defined for its answers"
+        self.status = Status.OK
+        self.message = "" if np.isfinite(self.error) else "the metric is not defined for its answers"
         return oof
 
     def trial(self, weight: float = 0.0) -> Trial:
         status = self.status or Status.STOPPED
         return Trial(
-            self.id, self.family, self.params, self.score, self.fold_scores, self.seconds, status, self.message, weight
+            id=self.id,
+            family=self.family,
+            params=self.params,
+            score=self.score,
+            fold_scores=self.fold_scores,
+            seconds=self.seconds,
+            status=status,
+            message=self.message,
+            weight=weight,
+            repeat=self.repeat,
         )
 
 
