@@ -277,6 +277,17 @@ def test_a_folder_without_a_model(tmp_path: Path, place: str) -> None:
         archive.read(tmp_path / place)
 
 
+def test_the_data_of_the_root_can_be_read_alone(model: Path) -> None:
+    assert archive.read_data(model) == archive.read(model).data
+
+
+@pytest.mark.parametrize("content", ["[", "[]", "{}"])
+def test_damaged_data_of_the_root(model: Path, content: str) -> None:
+    (model / "state.json").write_text(content, encoding="utf-8")
+    with pytest.raises(ArtifactError, match="damaged"):
+        archive.read_data(model)
+
+
 @pytest.mark.parametrize("name", ["state.json", ARRAYS, "blobs/root/booster", "arrays/root/encoder.npz"])
 def test_forged_bytes_are_read_or_refused_but_never_crash(model: Path, name: str) -> None:
     dice = random.Random(0)

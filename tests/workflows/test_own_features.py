@@ -10,6 +10,7 @@ import pytest
 
 from rowsmith.errors import ArtifactError
 from rowsmith.workflows.deploy import deploy
+from rowsmith.workflows.inputs import inputs_of
 from rowsmith.workflows.predict import predict_source
 from rowsmith.workflows.project import Project, open_project
 from rowsmith.workflows.run import run
@@ -53,6 +54,7 @@ def test_features_are_learned_and_asked_for_by_nobody(project: Project, executor
     learned = {column.name for column in deployed.model.schema.features}
     asked = {column.name for column in deployed.inputs.features}
     assert learned - asked == {"income_per_year", "loud_purpose"}
+    assert inputs_of(project, outcome.version) == deployed.inputs
 
 
 def test_rows_and_files_agree_to_the_last_bit(project: Project, executor: Executor, tmp_path: Path) -> None:

@@ -155,24 +155,23 @@ def serve_project(
         port=port if port is not None else settings.port,
         workers=workers if workers is not None else settings.workers,
     )
-    example = _example(project)
     hear_ctrl_c()
     work(
         project,
         settings,
         open_to_network=open_to_network,
-        on_ready=lambda address: answer({"address": address, **example}, views.serving, as_json=as_json),
+        on_ready=lambda address: answer({"address": address, **_example(project)}, views.serving, as_json=as_json),
         warn=lambda text: stderr().print(text, style="yellow", markup=False),
     )
 
 
 def _example(project: Project) -> JsonObject:
-    """A row to try the API with; nothing while there is no champion yet."""
+    """A row to try the API with; nothing while there is no champion yet. Looked up once the server answers."""
     from rowsmith.errors import RowsmithError
     from rowsmith.serving.examples import example_row
-    from rowsmith.workflows.deploy import deploy
+    from rowsmith.workflows.inputs import inputs_of
 
     try:
-        return {"row": example_row(deploy(project, project.version()).inputs)}
+        return {"row": example_row(inputs_of(project, project.version()))}
     except RowsmithError:
         return {}

@@ -112,6 +112,16 @@ def read_manifest(folder: Path) -> JsonObject:
     return manifest
 
 
+def read_data(folder: Path) -> JsonObject:
+    """The plain data of the root alone, without a look at any hash. Raises ArtifactError."""
+    read_manifest(folder)
+    try:
+        data: JsonObject = json.loads((folder / TREE).read_text(encoding="utf-8"))["data"]
+    except DAMAGE as problem:
+        raise ArtifactError(f"this model is damaged: {problem!r}", where=str(folder)) from problem
+    return data
+
+
 def _check_files(folder: Path, manifest: JsonObject) -> None:
     listed: dict[str, Any] = manifest["files"]
     found = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() or p.is_symlink()} - {MANIFEST}

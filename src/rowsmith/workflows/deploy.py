@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -15,11 +13,10 @@ from rowsmith.model import TrainedModel
 from rowsmith.registry.versions import Version
 from rowsmith.schema import Schema
 from rowsmith.workflows.artifact import load
+from rowsmith.workflows.inputs import INPUTS_FILE, read_inputs
 from rowsmith.workflows.plugins import Plugins, load_kept
 from rowsmith.workflows.project import Project
 
-INPUTS_FILE = "inputs.parquet"
-INPUT_SCHEMA_FILE = "inputs.json"
 OWN_CODE = "own_code"
 
 
@@ -71,21 +68,10 @@ def deploy(project: Project, version: Version) -> Deployed:
     plugins = load_kept(folder, str(version.lineage.get(OWN_CODE, "")))
     if plugins.add_features is None:
         return Deployed(version, model, model.schema)
-    return Deployed(version, model, _read_inputs(folder), plugins, pl.read_parquet(folder / INPUTS_FILE))
+    return Deployed(version, model, read_inputs(folder), plugins, pl.read_parquet(folder / INPUTS_FILE))
 
 
 def rows_of(project: Project, version: Version) -> pl.DataFrame:
     """The rows a version was made from, with the features it was trained with. Raises NotFoundError, ArtifactError."""
     plugins = load_kept(project.registry.folder(version), str(version.lineage.get(OWN_CODE, "")))
     return plugins.apply(project.snapshots.read(project.snapshots.get(version.snapshot_id)))
-
-
-def keep_inputs(folder: Path, raw: pl.DataFrame, schema: Schema) -> None:
-    """Write into a version's folder what the project's own features start from: `schema` is that of the raw rows."""
-    target = schema.target
-    raw.clear().drop(target.name if target else []).write_parquet(folder / INPUTS_FILE)
-    (folder / INPUT_SCHEMA_FILE).write_text(json.dumps(schema.to_dict(), ensure_ascii=False), encoding="utf-8")
-
-
-def _read_inputs(folder: Path) -> Schema:
-    return Schema.from_dict(json.loads((folder / INPUT_SCHEMA_FILE).read_text(encoding="utf-8")))
