@@ -48,11 +48,13 @@ class Trial:
     repeat: int = 0
 
     def to_dict(self) -> JsonObject:
+        """Plain JSON, which knows no NaN: a score that is not known is None."""
         return {
             **asdict(self),
             "params": dict(self.params),
             "status": self.status.value,
-            "fold_scores": list(self.fold_scores),
+            "score": _known(self.score),
+            "fold_scores": [_known(score) for score in self.fold_scores],
         }
 
 
@@ -144,6 +146,10 @@ class Run:
             weight=weight,
             repeat=self.repeat,
         )
+
+
+def _known(score: float) -> float | None:
+    return score if np.isfinite(score) else None
 
 
 def size_of(state: State) -> int:
