@@ -103,7 +103,10 @@ class SchemaError(DataError):
 
     @staticmethod
     def _summary(faults: Sequence[Fault]) -> str:
-        lines = [f"row {fault.row}: {fault.message}" if fault.row is not None else fault.message for fault in faults]
+        # Where a sentence about all rows of a fault follows those of single rows, it says it all.
+        summed_up = {(fault.code, fault.column) for fault in faults if fault.row is None}
+        told = [fault for fault in faults if fault.row is None or (fault.code, fault.column) not in summed_up]
+        lines = [f"row {fault.row}: {fault.message}" if fault.row is not None else fault.message for fault in told]
         shown = "; ".join(line.rstrip(".") for line in lines[:MAX_FAULTS_IN_MESSAGE])
         more = len(lines) - MAX_FAULTS_IN_MESSAGE
         return shown + (f"; and {more} more" if more > 0 else "")

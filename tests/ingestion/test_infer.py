@@ -310,7 +310,7 @@ def test_task_and_event_can_be_told() -> None:
         (repeated("a", "b"), {"positive": "c"}, RecipeError, 'no label "c".*allowed: a, b'),
         (repeated("a", "b", "c"), {"positive": "c"}, RecipeError, "only a binary target"),
         (repeated(1.5, 2.5, 3.5), {"positive": "c"}, RecipeError, "only a binary target"),
-        (repeated("1", "2", "x"), {"task": "regression"}, SchemaError, "row 2"),
+        (repeated("1", "2", "x"), {"task": "regression"}, SchemaError, "first: 2"),
         ([f"word {i}" for i in range(ROWS)], {}, DataError, "free text or an identifier"),
         ([dt.date(2024, 1, 1) + dt.timedelta(i) for i in range(ROWS)], {}, DataError, "dates"),
     ],

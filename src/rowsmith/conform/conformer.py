@@ -41,12 +41,13 @@ class Conformer:
         self._known = frozenset(schema.names)
         self._watches_names = schema.policies.unknown_column != "accept"
 
-    def frame(self, df: pl.DataFrame) -> ConformingFrame:
+    def frame(self, df: pl.DataFrame, *, first_row: int = 0) -> ConformingFrame:
         """Any frame. Raises SchemaError with every fault that the policies call an error.
 
-        Of a column with many faulty rows the first are listed, and then how many there are.
+        Of a column with many faulty rows the first are listed, and then how many there are. `first_row` is the number
+        of the first row in what is said about them, for a frame that is a part of a longer table.
         """
-        faults = Faults(self.schema.policies)
+        faults = Faults(self.schema.policies, first_row)
         self._check_names(df.columns, faults)
         present = set(df.columns)
         values = [

@@ -18,6 +18,7 @@ MAX_EXAMPLES = 3
 @dataclass(slots=True)
 class Faults:
     policies: Policies
+    first_row: int = 0
     errors: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
 
@@ -32,12 +33,12 @@ class Faults:
         if policy == "accept" or not len(rows):
             return
         if policy == "warn" and len(rows) > 1:
-            self._put([_summary(code, rule, rows, raw)], policy)
+            self._put([self._summary(code, rule, rows, raw)], policy)
             return
         first = rows.head(MAX_FAULTS_OF_COLUMN).to_list()
-        faults = [_in_row(code, rule, row, raw) for row in first]
+        faults = [self._in_row(code, rule, row, raw) for row in first]
         if len(rows) > len(first):
-            faults.append(_summary(code, rule, rows, raw))
+            faults.append(self._summary(code, rule, rows, raw))
         self._put(faults, policy)
 
     def raise_errors(self) -> None:
@@ -57,20 +58,18 @@ class Faults:
         elif policy == "warn":
             self.warnings.extend(faults)
 
+    def _in_row(self, code: str, rule: Rule, row: int, raw: pl.Series) -> Fault:
+        received = "" if code == "missing_value" else show(raw[row])
+        return Fault(code, rule.column.name, rule.message(code, received), self.first_row + row, received, rule.allowed)
 
-def _in_row(code: str, rule: Rule, row: int, raw: pl.Series) -> Fault:
-    received = "" if code == "missing_value" else show(raw[row])
-    return Fault(code, rule.column.name, rule.message(code, received), row, received, rule.allowed)
-
-
-def _summary(code: str, rule: Rule, rows: pl.Series, raw: pl.Series) -> Fault:
-    """All rows of one fault in one sentence."""
-    first = rows.head(MAX_FAULTS_OF_COLUMN).to_list()
-    examples = (
-        ""
-        if code == "missing_value"
-        else ", ".join(list(dict.fromkeys(show(raw[row]) for row in first))[:MAX_EXAMPLES])
-    )
-    places = ", ".join(str(row) for row in first[:MAX_EXAMPLES])
-    message = f"{rule.message(code, examples)} ({len(rows)} rows, the first: {places})"
-    return Fault(code, rule.column.name, message, None, examples, rule.allowed)
+    def _summary(self, code: str, rule: Rule, rows: pl.Series, raw: pl.Series) -> Fault:
+        """All rows of one fault in one sentence."""
+        first = rows.head(MAX_FAULTS_OF_COLUMN).to_list()
+        examples = (
+            ""
+            if code == "missing_value"
+            else ", ".join(list(dict.fromkeys(show(raw[row]) for row in first))[:MAX_EXAMPLES])
+        )
+        places = ", ".join(str(self.first_row + row) for row in first[:MAX_EXAMPLES])
+        message = f"{rule.message(code, examples)} ({len(rows)} rows, the first: {places})"
+        return Fault(code, rule.column.name, message, None, examples, rule.allowed)

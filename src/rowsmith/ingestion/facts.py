@@ -8,6 +8,7 @@ import polars as pl
 
 from rowsmith.conform.parsing import converter
 from rowsmith.conform.plain import type_name
+from rowsmith.conform.rule import show
 from rowsmith.conform.series import conform_series
 from rowsmith.errors import Fault, SchemaError
 from rowsmith.ingestion.kinds import Reading
@@ -17,6 +18,7 @@ from rowsmith.types import ColumnKind, Role
 MICROSECONDS = 1_000_000
 MAX_TYPICAL = 60
 MAX_FAULTS = 10
+MAX_EXAMPLES = 3
 
 
 def describe(series: pl.Series, reading: Reading, roles: tuple[Role, ...] = ()) -> Column:
@@ -90,16 +92,14 @@ def _float(value: object) -> float:
 
 def _not_of_kind(series: pl.Series, wrong: pl.Series, kind: ColumnKind) -> SchemaError:
     rows = wrong.arg_true()
-    faults = [
-        Fault(
-            "wrong_type",
-            series.name,
-            f'the column "{series.name}" has {series[row]!r}, which cannot be read as {kind}',
-            row,
-            str(series[row]),
-        )
-        for row in rows.head(MAX_FAULTS).to_list()
-    ]
-    if len(rows) > MAX_FAULTS:
-        faults.append(Fault("wrong_type", series.name, f"{len(rows) - MAX_FAULTS} more rows are like these"))
+    first = rows.head(MAX_FAULTS).to_list()
+    faults = [_cannot_be_read(series.name, show(series[row]), kind, row) for row in first]
+    if len(rows) > len(first):
+        examples = ", ".join(list(dict.fromkeys(fault.received for fault in faults))[:MAX_EXAMPLES])
+        faults.append(_cannot_be_read(series.name, examples, kind, None, f" ({len(rows)} rows, the first: {first[0]})"))
     return SchemaError(faults, next_step=f'mend these values, or give "{series.name}" another kind')
+
+
+def _cannot_be_read(name: str, received: str, kind: ColumnKind, row: int | None, more: str = "") -> Fault:
+    message = f'the column "{name}" has {received}, which cannot be read as {kind}{more}'
+    return Fault("wrong_type", name, message, row, received)

@@ -34,12 +34,12 @@ class Deployed:
     plugins: Plugins = field(default_factory=Plugins)
     types: pl.DataFrame | None = None
 
-    def frame(self, rows: pl.DataFrame) -> ConformingFrame:
-        """Rows as they come to rows that the model's encoder takes. Raises SchemaError."""
+    def frame(self, rows: pl.DataFrame, *, first_row: int = 0) -> ConformingFrame:
+        """Rows as they come to rows that the model's encoder takes. Raises SchemaError; see `Conformer.frame`."""
         if self.types is None:
-            return self.model.conformer.frame(rows)
-        first = Conformer(self.inputs).frame(rows)
-        featured = self.model.conformer.frame(self.plugins.apply(self._typed(rows)))
+            return self.model.conformer.frame(rows, first_row=first_row)
+        first = Conformer(self.inputs).frame(rows, first_row=first_row)
+        featured = self.model.conformer.frame(self.plugins.apply(self._typed(rows)), first_row=first_row)
         return ConformingFrame(featured.frame, (*first.warnings, *featured.warnings))
 
     def row(self, row: Mapping[str, Any]) -> ConformingRow:

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,17 +14,22 @@ from typing import Any, Literal
 
 import polars as pl
 
-from rowsmith.errors import Fault, SourceError, StorageError, UsageError
+from rowsmith.conform import ConformingFrame
+from rowsmith.errors import Fault, SchemaError, SourceError, StorageError, UsageError
 from rowsmith.ingestion.sources import read_batches
 from rowsmith.model import PREDICTION_COLUMN
 from rowsmith.monitoring.log import LogEntry, PredictionLog, new_ids
 from rowsmith.recipe import DataSection
+from rowsmith.storage.files import writing_to
 from rowsmith.types import JsonObject, OnProgress, Progress, no_progress
 from rowsmith.workflows.deploy import Deployed
 
 WRITERS = (".parquet", ".csv")
 ID_COLUMN = "id"
 MAX_WARNINGS = 20
+# What the log will keep of a part, beside the part itself.
+INPUTS = ".inputs"
+ANSWERS = ".answers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +55,62 @@ def predict_source(
     """Score every row of a source, in order, into `out` (.parquet or .csv); nothing is left there on failure.
 
     The columns are `id` (where a log is given, so that outcomes can be joined later), the input columns (where
-    asked), `prediction`, and `probability_<label>` or `low` and `high`. Memory does not grow with the source.
+    asked; one that is called like another of these becomes `input_<name>`), `prediction`, and `probability_<label>`
+    or `low` and `high`. Memory does not grow with the source. The log gets all of the rows or, on failure, none.
     Raises UsageError, SourceError, SchemaError, StorageError.
     """
-    if out.suffix not in WRITERS:
-        raise UsageError("predictions are written as Parquet or CSV", received=str(out), allowed=", ".join(WRITERS))
+    _require_writable(out, source)
     begin = time.monotonic()
     warnings: list[Fault] = []
+    latencies: list[float] = []
     rows = 0
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
-    try:
+    with _parts_beside(out) as folder:
         reading = read_batches(source, options or DataSection())
         for number, batch in enumerate(_never_empty(reading.batches)):
-            table, seen = _score_batch(deployed, batch, keep_inputs, log)
-            table.write_parquet(folder / f"{number:08d}.parquet")
-            rows += table.height
-            warnings += seen[: MAX_WARNINGS - len(warnings)]
+            scored = _score_batch(deployed, batch, rows, reading.description)
+            ids = new_ids(batch.height) if log is not None else None
+            _output(scored, batch, ids, keep_inputs=keep_inputs).write_parquet(folder / f"{number:08d}.parquet")
+            if ids is not None:
+                scored.conforming.frame.write_parquet(folder / f"{number:08d}{INPUTS}")
+                pl.DataFrame({ID_COLUMN: ids}).hstack(scored.answers).write_parquet(folder / f"{number:08d}{ANSWERS}")
+            latencies.append(scored.latency_ms)
+            rows += batch.height
+            warnings += scored.conforming.warnings[: MAX_WARNINGS - len(warnings)]
             on_progress(Progress("predict", f"{rows:,} rows scored"))
-        _join(folder, out)
-    except OSError as problem:
-        raise StorageError(f"cannot write the predictions: {problem.strerror}", where=str(out)) from problem
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        whole = _join(folder, out)
+        if log is not None:
+            _keep(deployed, log, folder, latencies)
+        whole.replace(out)
     return Scored(out, rows, time.monotonic() - begin, tuple(warnings))
+
+
+def _require_writable(out: Path, source: Any) -> None:
+    if out.suffix.lower() not in WRITERS:
+        raise UsageError("predictions are written as Parquet or CSV", received=str(out), allowed=", ".join(WRITERS))
+    if out.is_dir():
+        raise UsageError("this is a folder, and predictions are written to a file", where=str(out))
+    if isinstance(source, str | Path) and out.exists() and Path(source).exists() and out.samefile(source):
+        raise UsageError(
+            "the predictions would replace the table that they are made from",
+            where=str(out),
+            next_step="write them to another file; keep_inputs (--keep-inputs) has the columns of the table in it",
+        )
+
+
+@contextmanager
+def _parts_beside(out: Path) -> Iterator[Path]:
+    """A folder on the disk of `out`, gone at the end. Raises StorageError for what cannot be written."""
+    folder: Path | None = None
+    try:
+        with writing_to(out):
+            out.parent.mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+            yield folder
+    except pl.exceptions.ComputeError as problem:
+        raise StorageError(f"cannot write the predictions: {problem}", where=str(out)) from problem
+    finally:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _never_empty(batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
@@ -84,22 +122,50 @@ def _never_empty(batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         raise SourceError("there are no rows to predict")
 
 
-def _score_batch(
-    deployed: Deployed, batch: pl.DataFrame, keep_inputs: bool, log: PredictionLog | None
-) -> tuple[pl.DataFrame, tuple[Fault, ...]]:
+@dataclass(frozen=True, slots=True)
+class _ScoredBatch:
+    conforming: ConformingFrame
+    answers: pl.DataFrame
+    latency_ms: float
+
+
+def _score_batch(deployed: Deployed, batch: pl.DataFrame, first_row: int, where: str) -> _ScoredBatch:
+    """Rows are counted over the whole source in what is said about them."""
     begin = time.monotonic()
+    try:
+        conforming = deployed.frame(batch, first_row=first_row)
+    except SchemaError as problem:
+        raise SchemaError(problem.faults, where=problem.where or where, next_step=problem.next_step) from problem
     model = deployed.model
-    conforming = deployed.frame(batch)
     answers = model.answer_frame(model.scores(model.encoder.encode(conforming.frame)))
-    columns: list[pl.DataFrame] = [answers]
+    return _ScoredBatch(conforming, answers, (time.monotonic() - begin) * 1000)
+
+
+def _output(scored: _ScoredBatch, batch: pl.DataFrame, ids: list[str] | None, *, keep_inputs: bool) -> pl.DataFrame:
+    """The columns that are written. One of the input that is called like one of ours goes by `input_<name>`."""
+    ours = [ID_COLUMN, *scored.answers.columns] if ids is not None else scored.answers.columns
+    columns = [] if ids is None else [pl.DataFrame({ID_COLUMN: ids})]
     if keep_inputs:
-        columns.insert(0, batch.drop([name for name in batch.columns if name in {*answers.columns, ID_COLUMN}]))
-    if log is not None:
-        ids = new_ids(batch.height)
-        latency_ms = (time.monotonic() - begin) * 1000
-        log.append(log_entries(deployed, ids, conforming.frame, answers, source="batch", latency_ms=latency_ms))
-        columns.insert(0, pl.DataFrame({ID_COLUMN: ids}))
-    return pl.concat(columns, how="horizontal"), conforming.warnings
+        taken = {*ours, *batch.columns}
+        names = {name: _free_name(f"input_{name}", taken) for name in batch.columns if name in ours}
+        columns.append(batch.rename(names))
+    return pl.concat([*columns, scored.answers], how="horizontal")
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name = f"input_{name}"
+    return name
+
+
+def _keep(deployed: Deployed, log: PredictionLog, folder: Path, latencies: list[float]) -> None:
+    """Log the rows once all of them are scored: a source that is refused in its middle leaves none in the log."""
+    for number, latency_ms in enumerate(latencies):
+        inputs = pl.read_parquet(folder / f"{number:08d}{INPUTS}")
+        answers = pl.read_parquet(folder / f"{number:08d}{ANSWERS}")
+        ids = answers[ID_COLUMN].to_list()
+        entries = log_entries(deployed, ids, inputs, answers.drop(ID_COLUMN), source="batch", latency_ms=latency_ms)
+        log.append(entries)
 
 
 def log_entries(
@@ -135,12 +201,12 @@ def answer_dicts(answers: pl.DataFrame, labels: tuple[str, ...]) -> list[JsonObj
     return [{"prediction": value, "interval": list(end)} for value, end in zip(predictions, ends, strict=True)]
 
 
-def _join(folder: Path, out: Path) -> None:
-    """The parts as one file that appears in one step."""
-    parts = pl.scan_parquet(folder / "*.parquet")
+def _join(folder: Path, out: Path) -> Path:
+    """The parts as one file in the same folder."""
+    parts = pl.scan_parquet(folder / f"{'[0-9]' * 8}.parquet")
     whole = folder / f"whole{out.suffix}"
-    if out.suffix == ".csv":
+    if out.suffix.lower() == ".csv":
         parts.sink_csv(whole)
     else:
         parts.sink_parquet(whole, compression="zstd")
-    whole.replace(out)
+    return whole
