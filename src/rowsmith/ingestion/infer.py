@@ -70,6 +70,8 @@ def _column(
     reading = reading_as(kind, series) if kind else find_kind(series, may_identify=may_identify)
     if Role.TIME in roles and kind is None and reading.kind not in TIME_KINDS:
         reading = _time_reading(series, reading)
+    if Role.WEIGHT in roles and reading.kind is ColumnKind.CONSTANT and series.dtype.is_numeric():
+        reading = Reading(ColumnKind.NUMBER)  # rows that all count the same
     return describe(series, reading, roles)
 
 
@@ -111,6 +113,6 @@ def _check_roles(schema: Schema) -> None:
     if schema.target is not None and not schema.features:
         raise RecipeError(
             "there is no column to learn from",
-            received=", ".join(f"{column.name} ({column.kind})" for column in schema),
+            received=", ".join(f"{column.name} ({column.kind})" for column in schema if column != schema.target),
             next_step="ignore fewer columns, or give one another kind under [columns.kinds]",
         )

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from rowsmith.conform import Conformer
-from rowsmith.errors import ChecksFailed, NotFoundError, RecipeError
-from rowsmith.ingestion.checks import run_checks
+from rowsmith.errors import ChecksFailed, NotFoundError, RecipeError, SchemaError
+from rowsmith.ingestion.checks import CHECKS, run_checks
 from rowsmith.ingestion.infer import infer_schema
 from rowsmith.ingestion.schema_file import read_schema, write_schema
 from rowsmith.ingestion.snapshot import Snapshot
 from rowsmith.ingestion.sources import read_batches
 from rowsmith.recipe import Recipe
 from rowsmith.schema import Schema
+from rowsmith.storage.files import writing_to
 from rowsmith.types import Finding, OnProgress, Progress, Severity, no_progress
 from rowsmith.workflows.plugins import Plugins, load_plugins
 from rowsmith.workflows.project import Project
@@ -72,9 +76,29 @@ def examine(project: Project, snapshot: Snapshot, *, on_progress: OnProgress = n
     raw = project.snapshots.read(snapshot)
     plugins = load_plugins(project.root)
     frame = plugins.apply(raw)
-    schema = settle_schema(project, frame)
+    with _naming(snapshot.source):
+        schema = settle_schema(project, frame)
+    _require_known_checks(project.recipe, plugins)
     findings = (*run_checks(frame, schema, project.recipe), *plugins.run_checks(frame))
     return Ingested(snapshot, raw, frame, schema, findings, plugins)
+
+
+@contextmanager
+def _naming(source: str) -> Iterator[None]:
+    """Faults of rows inside the block say which table they are in."""
+    try:
+        yield
+    except SchemaError as problem:
+        where = f"{source} {problem.where}".strip()
+        raise SchemaError(problem.faults, where=where, next_step=problem.next_step) from problem
+
+
+def _require_known_checks(recipe: Recipe, plugins: Plugins) -> None:
+    """Codes of the project's own checks are known only once they find something, so they are left alone."""
+    known = [check.code for check in CHECKS]
+    unknown = [code for code in recipe.checks.ignore if code not in known]
+    if unknown and not plugins.checks:
+        raise RecipeError(f'there is no check "{unknown[0]}"', where="checks.ignore", allowed=", ".join(sorted(known)))
 
 
 def find_snapshot(project: Project, ref: str | None) -> Snapshot:
@@ -99,13 +123,25 @@ def settle_schema(project: Project, frame: pl.DataFrame) -> Schema:
     path = project.schema_path
     written = read_schema(path) if path.exists() else None
     if written is not None and not _is_about(written, frame, project.recipe):
-        path.replace(path.with_name(PREVIOUS_SCHEMA_FILE))
+        with writing_to(path):
+            path.replace(path.with_name(PREVIOUS_SCHEMA_FILE))
         written = None
     if written is not None:
-        Conformer(written).frame(frame)
+        _require_fit(written, frame, path)
     schema = infer_schema(frame, project.recipe, written)
     write_schema(schema, path)
     return schema
+
+
+def _require_fit(written: Schema, frame: pl.DataFrame, path: Path) -> None:
+    try:
+        Conformer(written).frame(frame)
+    except SchemaError as problem:
+        raise SchemaError(
+            problem.faults,
+            where=f"against {path.name}",
+            next_step=f"mend the rows, or edit {path} (remove it to have the schema inferred anew from these rows)",
+        ) from problem
 
 
 def stop_on_errors(findings: tuple[Finding, ...], recipe: Recipe) -> None:
@@ -120,9 +156,9 @@ def stop_on_errors(findings: tuple[Finding, ...], recipe: Recipe) -> None:
 
 
 def _is_about(written: Schema, frame: pl.DataFrame, recipe: Recipe) -> bool:
-    """Whether a schema file describes this table: the same target, and at least half of its columns."""
+    """Whether a schema file describes this table: the same target, and at least half of its other columns."""
     target = written.target
     if (target.name if target else None) != recipe.target.column:
         return False
-    shared = set(written.names) & set(frame.columns)
-    return 2 * len(shared) >= len(written.names)
+    others = {name for name in written.names if name != recipe.target.column}
+    return 2 * len(others & set(frame.columns)) >= len(others)

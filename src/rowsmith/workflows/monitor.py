@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import polars as pl
 
-from rowsmith.errors import DataError
+from rowsmith.conform import encode_target
+from rowsmith.errors import DataError, SchemaError, UsageError
 from rowsmith.evaluation.metrics import metrics_for
 from rowsmith.ingestion.sources import read_frame
 from rowsmith.model import PREDICTION_COLUMN
@@ -53,6 +56,12 @@ def monitor(
 
     Raises NotFoundError, SourceError, SchemaError, UsageError.
     """
+    if start is not None and end is not None and end <= start:
+        raise UsageError(
+            "the stretch to look at ends before it begins",
+            received=f"from {start.isoformat()} until {end.isoformat()}",
+            allowed="an end after the beginning",
+        )
     version = project.version(ref)
     folder = project.registry.folder(version)
     reference = Reference.from_dict(json.loads((folder / REFERENCE_FILE).read_text(encoding="utf-8")))
@@ -92,7 +101,11 @@ def alert(project: Project, report: MonitorReport, targets: Sequence[str]) -> De
 def label(
     project: Project, source: Any, *, id_column: str = "id", label_column: str = "label", actor: str = ""
 ) -> LabelResult:
-    """Join true outcomes to predictions by id. Raises SourceError, DataError for a table without the two columns."""
+    """Join true outcomes to predictions by id.
+
+    Raises SourceError, DataError for a table without the two columns, SchemaError for outcomes that the latest
+    version could never have predicted (a label it does not know, text instead of a number); nothing is kept then.
+    """
     frame = read_frame(source, project.recipe.data)
     absent = [name for name in (id_column, label_column) if name not in frame.columns]
     if absent:
@@ -102,8 +115,24 @@ def label(
             received=", ".join(frame.columns),
             next_step="a prediction's id and its label, one row each; name the two columns with --id and --label",
         )
+    _require_outcomes(project, frame[label_column], str(source))
     pairs = frame.select(pl.col(id_column).cast(pl.String).alias("id"), pl.col(label_column).alias("label"))
     return project.log.label(pairs, actor=actor)
+
+
+def _require_outcomes(project: Project, given: pl.Series, where: str) -> None:
+    """Outcomes are values of the target. Rows without one are passed over."""
+    deployed = deploy(project, project.version("latest"))
+    known = np.flatnonzero(given.is_not_null().to_numpy())
+    try:
+        encode_target(given.gather(known), deployed.model.schema)
+    except SchemaError as problem:
+        faults = [fault if fault.row is None else replace(fault, row=int(known[fault.row])) for fault in problem.faults]
+        raise SchemaError(
+            [fault for fault in faults if fault.code != "missing_value"] or faults,
+            where=where,
+            next_step=f'mend these outcomes, or leave them out; "{given.name}" holds what came true, by --label',
+        ) from problem
 
 
 def _logged(project: Project, deployed: Deployed, start: datetime | None, end: datetime | None) -> Observations:

@@ -15,7 +15,7 @@ import polars as pl
 
 from rowsmith.conform import Conformer, encode_target
 from rowsmith.errors import DataError, RecipeError
-from rowsmith.evaluation.metrics import default_metric, get_metric
+from rowsmith.evaluation.metrics import default_metric, get_metric, metrics_for
 from rowsmith.ingestion.infer import infer_schema
 from rowsmith.ingestion.sources import read_frame
 from rowsmith.ingestion.split import Split, make_folds, rows_with_target, seal
@@ -24,7 +24,7 @@ from rowsmith.recipe import Recipe, TrainSection
 from rowsmith.schema import Schema
 from rowsmith.training import TrainingData, TrainingResult, run_search
 from rowsmith.transformation import fit_encoder
-from rowsmith.types import Array, JsonObject, Metric, OnProgress, Progress, Role, Rows, Vector, no_progress
+from rowsmith.types import Array, JsonObject, Metric, OnProgress, Progress, Role, Rows, Task, Vector, no_progress
 
 DEFAULT_SECONDS = 60.0
 # Kept back for scoring the sealed test part after the search, as a share of the budget.
@@ -155,6 +155,22 @@ def metric_of(schema: Schema, recipe: Recipe) -> Metric:
     return get_metric(recipe.target.metric, schema.task) if recipe.target.metric else default_metric(schema.task)
 
 
+def threshold_metric_of(schema: Schema, recipe: Recipe) -> Metric | None:
+    """The metric that the recipe has the decision threshold optimise; None leaves the choice. Raises RecipeError."""
+    name = recipe.train.threshold_metric
+    if name is None:
+        return None
+    metric = get_metric(name, schema.task)
+    if schema.task is not Task.BINARY or metric.needs != "labels":
+        raise RecipeError(
+            "only a binary target has a threshold, and only a metric of labels depends on it",
+            where="train.threshold_metric",
+            received=f"{name} for a {schema.task} task",
+            allowed=", ".join(metric.name for metric in metrics_for(Task.BINARY) if metric.needs == "labels"),
+        )
+    return metric
+
+
 def fit(
     frame: pl.DataFrame,
     schema: Schema,
@@ -168,7 +184,9 @@ def fit(
 
     Raises DataError, RecipeError, TrainingError.
     """
-    metric = metric_of(schema, recipe)
+    metric, threshold_metric = metric_of(schema, recipe), threshold_metric_of(schema, recipe)
+    known = rows_with_target(frame, schema)
+    row_weights(frame[known], schema, known)  # refused before any work, with the rows counted as they came
     frame, target = labelled_rows(frame, schema)
     split = seal(frame, schema, recipe)
     on_progress(Progress("encode", f"{len(split.train):,} rows to train on, {len(split.test):,} sealed for the test"))
@@ -182,6 +200,7 @@ def fit(
             executor=executor,
             on_progress=on_progress,
             work_dir=Path(work_dir),
+            threshold_metric=threshold_metric,
         )
     model = compose(result, encoder, schema, recipe, metric, len(split.train))
     if len(split.test):
@@ -221,8 +240,11 @@ def encode_training_rows(
     return data, encoder
 
 
-def row_weights(frame: pl.DataFrame, schema: Schema) -> Vector | None:
-    """The weight column as float64, shape (rows,). Raises DataError for weights that are missing or negative."""
+def row_weights(frame: pl.DataFrame, schema: Schema, positions: Rows | None = None) -> Vector | None:
+    """The weight column as float64, shape (rows,). Raises DataError for weights that are missing or negative.
+
+    `positions` are the numbers of the rows in a message, where the frame is a part of the table.
+    """
     column = schema.only(Role.WEIGHT)
     if column is None:
         return None
@@ -230,10 +252,11 @@ def row_weights(frame: pl.DataFrame, schema: Schema) -> Vector | None:
     wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
     if len(wrong):
         raise DataError(
-            f"{len(wrong)} rows have no usable weight",
-            where=f'column "{column.name}", row {wrong[0]}',
-            received=repr(frame[column.name][int(wrong[0])]),
-            allowed="numbers of at least 0",
+            f"{len(wrong)} {'row has' if len(wrong) == 1 else 'rows have'} no usable weight",
+            where=f'column "{column.name}", row {wrong[0] if positions is None else positions[wrong[0]]}',
+            received=str(frame[column.name][int(wrong[0])]),
+            allowed="finite numbers of at least 0",
+            next_step="mend these rows, or leave them out",
         )
     return np.asarray(weights, dtype=np.float64)
 

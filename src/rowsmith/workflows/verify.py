@@ -17,7 +17,14 @@ from rowsmith.workflows.artifact import load
 from rowsmith.workflows.deploy import rows_of
 from rowsmith.workflows.project import Project
 from rowsmith.workflows.run import JOURNAL_FILE
-from rowsmith.workflows.train import compose, encode_training_rows, labelled_rows, metric_of, test_score
+from rowsmith.workflows.train import (
+    compose,
+    encode_training_rows,
+    labelled_rows,
+    metric_of,
+    test_score,
+    threshold_metric_of,
+)
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,14 @@ def verify(project: Project, ref: str | int = "champion", *, on_progress: OnProg
     data, encoder = encode_training_rows(frame[split.train], target[split.train], schema, recipe)
     metric = metric_of(schema, recipe)
     journal = Journal.from_text(journal_path.read_text(encoding="utf-8"))
-    result = replay(data, journal, metric, recipe.train, on_progress=on_progress)
+    result = replay(
+        data,
+        journal,
+        metric,
+        recipe.train,
+        on_progress=on_progress,
+        threshold_metric=threshold_metric_of(schema, recipe),
+    )
     rebuilt = compose(result, encoder, schema, recipe, metric, len(split.train))
     if len(split.test):
         rebuilt.facts["test"] = test_score(rebuilt, frame[split.test], target[split.test], metric)
