@@ -42,6 +42,8 @@ LARGEST_SHARE = 0.4
 KEPT = 24
 ASKS = 3
 """How often the tuner is asked for something that still fits into the time."""
+COARSEST = 2.5
+"""How many times cheaper a proposal of the tuner is made, at most, to fit into what is left."""
 POLL_SECONDS = 0.5
 TINY_CELLS = 50_000
 HURRY_SECONDS = 3.0
@@ -255,8 +257,13 @@ class Search:
         self._tell_tuner(number - LAG if self._is_repeatable else number)
         for _ in range(ASKS):
             tuned = self._tuner.ask(may_repeat=self._plan.folds == len(self._data.folds))
-            if tuned is not None and self._excess(tuned) <= 1.0:
+            if tuned is None:
+                return None
+            if (factor := self._excess(tuned)) <= 1.0:
                 return self._open_run(number, tuned)
+            # Towards the end: a coarser version, which tells the tuner nothing.
+            if factor <= COARSEST and (coarse := in_a_hurry(replace(tuned, ask=None), self._shape.rows, factor)):
+                return self._open_run(number, coarse)
         return None
 
     def _open_run(self, number: int, proposal: Proposal) -> Run:
