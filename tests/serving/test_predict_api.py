@@ -105,6 +105,8 @@ ROW = '{"income":1.5,"age":41,"purpose":"car","city":"city 01","owner":true,"ope
         ('{"row": {"age": 1},}', 400, "not JSON"),
         ("[" * 100_000, 400, "not JSON"),
         ('{"row":' * 5_000 + "1" + "}" * 5_000, 400, "not JSON"),
+        ('{"row": {"age": ' + "[" * 500 + "]" * 500 + "}}", 400, "deeper than 32"),
+        ('{"row": {"age": ' + '{"a":' * 900 + '{"b": 1, "b": 2}' + "}" * 900 + "}}", 400, "deeper than 32"),
         ('{"row": {"age": 1, "age": 2}}', 400, "twice: age"),
         ('{"row": {"age": 1}, "row": {}}', 400, "twice: row"),
         ('{"row": {"a\\u0067e": 1, "age": 2}}', 400, "twice: age"),
@@ -149,6 +151,15 @@ def test_only_json_is_taken(client: FlaskClient, content_type: str) -> None:
 
 def test_a_charset_may_be_named(client: FlaskClient) -> None:
     assert ask(client, ROW.join(['{"row": ', "}"]), "application/json; charset=utf-8").status_code == 200
+
+
+def test_a_body_that_ends_too_soon_is_not_answered(client: FlaskClient) -> None:
+    """Though what came would be JSON. Granian hands over what came before the client hung up."""
+    short = {"wsgi.input_terminated": True, "CONTENT_LENGTH": "9999"}
+    response = client.post(
+        PREDICT, data=ROW.join(['{"row": ', "}"]), content_type="application/json", environ_overrides=short
+    )
+    assert response.status_code == 400 and "ended before" in response.get_json()["detail"]
 
 
 def test_another_method_is_told_the_right_one(client: FlaskClient) -> None:

@@ -13,6 +13,8 @@ from flask import request
 from rowsmith.serving.errors import Problem
 from rowsmith.types import JsonObject
 
+# A row in rows is three levels deep. More is no row, and would exhaust the stack of whatever walks through it.
+MAX_DEPTH = 32
 STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
@@ -31,6 +33,8 @@ def read_object(members: Sequence[str], *, max_bytes: int) -> JsonObject:
         )
     request.max_content_length = max_bytes
     body = request.get_data(cache=False)
+    if request.content_length is not None and len(body) < request.content_length:
+        raise Problem("malformed-request", "the body ended before the length that was promised")
     if request.content_length is None and len(body) >= max_bytes:
         # A body that comes in chunks has no length to refuse it by, and is cut off at the limit.
         raise Problem("too-large", f"the body is larger than {max_bytes >> 20} MB")
@@ -79,10 +83,19 @@ def pairs_in_text(body: bytes) -> int:
 
 
 def pairs_in(value: Any) -> int:
-    """The number of pairs that the parser kept."""
-    if type(value) is dict:
-        return len(value) + sum([pairs_in(item) for item in value.values() if type(item) in (dict, list)])
-    return sum([pairs_in(item) for item in value if type(item) in (dict, list)])
+    """The number of pairs that the parser kept. Raises Problem for what nests deeper than any request has to."""
+    pairs, level = 0, [value]
+    for _ in range(MAX_DEPTH):
+        pairs += sum([len(item) for item in level if type(item) is dict])
+        level = [
+            inner
+            for item in level
+            for inner in (item.values() if type(item) is dict else item)
+            if type(inner) in (dict, list)
+        ]
+        if not level:
+            return pairs
+    raise Problem("malformed-request", f"the body is nested deeper than {MAX_DEPTH} levels")
 
 
 def _repeated(body: bytes) -> list[str]:
