@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -87,11 +88,15 @@ def _value(column: Column, text: str) -> Any:
 
 
 def _number(text: str) -> int | float | str:
+    """A number that JSON can carry; anything else stays text and is read, or refused, as the API would."""
+    if "_" in text:  # Python reads underscores
+        return text
     for read in (int, float):
         try:
-            return read(text)
+            number = read(text)
         except ValueError:
             continue
+        return number if math.isfinite(float(text)) else text
     return text
 
 
