@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from rowsmith.serving.app import create_app
-from rowsmith.serving.pages.batch import extension_of
+from rowsmith.serving.pages.batch import extension_of, shown_name
 from rowsmith.serving.pages.spreadsheet import write_safe_csv
 from rowsmith.serving.services import KEY
 from rowsmith.settings import Settings
@@ -170,3 +170,17 @@ def test_text_that_a_spreadsheet_would_run_is_made_plain(tmp_path: Path) -> None
     assert found.columns == ["'=name", "number"]
     assert found["'=name"].to_list() == ["'=1+1", "+1", "-1.5e3", "'-cmd", "'@x", "'\tx", "plain", None, "a=b"]
     assert found["number"][0] == "-1.0"
+
+
+@pytest.mark.parametrize(
+    ("sent", "shown"),
+    [
+        ("../../etc/loans.csv", "loans.csv"),
+        ("C:\\data\\loans.csv", "loans.csv"),
+        ("a\r\nX: y\x00.csv", "aX: y.csv"),
+        ("日本 é.csv", "日本 é.csv"),
+        ("a" * 500 + ".csv", "a" * 116 + ".csv"),
+    ],
+)
+def test_the_name_of_a_file_is_shown_without_folders_and_controls(sent: str, shown: str) -> None:
+    assert shown_name(sent) == shown

@@ -8,7 +8,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import polars as pl
 from flask import Blueprint, Response, redirect, render_template, request, send_file, url_for
@@ -28,6 +28,7 @@ from rowsmith.workflows.predict import predict_source
 
 blueprint = Blueprint("batch", __name__)
 
+ID_COLUMN = "id"
 ANSWER = re.compile(r"id|prediction|low|high|probability_.*", re.DOTALL)
 TOKEN = re.compile(r"[0-9a-f]{32}")
 KEPT_SECONDS = 24 * 3600
@@ -74,7 +75,8 @@ def score() -> BaseResponse | tuple[str, int]:
         return _page(served, faults=problem.faults), 422
     except SourceError as problem:
         shutil.rmtree(folder)
-        return _page(served, fault=f"{problem.what}. {problem.next_step}".strip()), 422
+        sentences = [text[:1].upper() + text[1:] for text in (problem.what, problem.next_step) if text]
+        return _page(served, fault=f"{'. '.join(sentences)}."), 422
     except BaseException:
         shutil.rmtree(folder)
         raise
@@ -85,8 +87,8 @@ def score() -> BaseResponse | tuple[str, int]:
 def result(token: str) -> str:
     folder = _existing(token)
     table = pl.scan_parquet(folder / SCORES_FILE).head(PREVIEW_ROWS).collect()
-    # The answers first: they are what one came for, and a file may have hundreds of columns.
-    names = sorted(table.columns, key=lambda name: not ANSWER.fullmatch(name))
+    # The answers first, and ids after them: a file may have hundreds of columns, and a phone shows two.
+    names = sorted(table.columns, key=lambda name: (not ANSWER.fullmatch(name), name == ID_COLUMN))
     table = table.select(names)
     return render_template(
         "batch_result.html",
@@ -107,7 +109,9 @@ def download(token: str, kind: str) -> Response:
     if kind == "csv" and not path.is_file():
         write_safe_csv(folder / SCORES_FILE, path)
     name = json.loads((folder / META_FILE).read_text(encoding="utf-8"))["name"]
-    return send_file(path, as_attachment=True, download_name=f"{Path(name).stem}-scores.{kind}", max_age=0)
+    return send_file(
+        path, as_attachment=True, download_name=f"{name.removesuffix(extension_of(name))}-scores.{kind}", max_age=0
+    )
 
 
 def extension_of(name: str) -> str:
@@ -118,6 +122,11 @@ def extension_of(name: str) -> str:
     if len(suffixes) == 2 and suffixes[0] in known_extensions() and suffixes[1] in PACKED_EXTENSIONS:
         return "".join(suffixes)
     return ""
+
+
+def shown_name(name: str) -> str:
+    """What a browser says the file is called, without folders of any system, and nothing that cannot be printed."""
+    return "".join(letter for letter in PureWindowsPath(name).name if letter.isprintable())[-MAX_NAME:]
 
 
 def _score(served: Served, file: FileStorage, folder: Path, extension: str, *, keep_inputs: bool) -> None:
@@ -134,7 +143,7 @@ def _score(served: Served, file: FileStorage, folder: Path, extension: str, *, k
     )
     source.unlink()
     meta: JsonObject = {
-        "name": Path(file.filename or "").name[-MAX_NAME:],
+        "name": shown_name(file.filename or ""),
         "rows": scored.rows,
         "seconds": round(scored.seconds, 3),
         "warnings": [fault.message for fault in scored.warnings],
