@@ -27,9 +27,7 @@ NAME = "loans"
 PURPOSES = ("car", "home", "school", "travel")
 CITIES = tuple(f"city {number:02d}" for number in range(60))
 FIRST_DAY = datetime(2024, 1, 1)
-REPORT = (
-    "<!doctype html><title>Report</title><style>p{color:red}</style><p id=r></p><script>r.textContent='drawn'</script>"
-)
+REPORT = "<!doctype html><title>Report</title><style>div{height:3000px}</style><p id=r>drawn</p><div></div>"
 
 
 def loans(rows: int = 400, seed: int = 0) -> pl.DataFrame:

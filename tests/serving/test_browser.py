@@ -204,10 +204,24 @@ def test_charts_are_drawn_in_both_schemes(page: Any, complaints: list[str]) -> N
     assert complaints == []
 
 
-def test_the_report_is_drawn_in_its_sandbox(page: Any, complaints: list[str]) -> None:
+def test_the_report_is_drawn_whole_and_runs_nothing(page: Any, complaints: list[str]) -> None:
     page.goto("/models/loans/2/report")
+    page.wait_for_function("document.querySelector('iframe').clientHeight >= 3000")
     assert page.frame_locator("iframe").locator("#r").inner_text() == "drawn"
     assert complaints == []
+
+
+def test_a_script_in_a_report_does_not_run(browser: Any, tmp_path: Path) -> None:
+    make_project(tmp_path, "default")
+    (report,) = tmp_path.rglob("report.html")
+    report.write_text("<p id=r>drawn</p><script>r.textContent = 'a script ran'</script>", encoding="utf-8")
+    with running(tmp_path, workers=1) as server:
+        page = browser.new_page()
+        for path in ("report", "report.html"):
+            page.goto(f"{server.address}/models/loans/1/{path}", wait_until="load")
+            texts = [frame.locator("#r").inner_text() for frame in page.frames if frame.locator("#r").count()]
+            assert texts == ["drawn"]
+        page.close()
 
 
 def test_text_has_enough_contrast_in_both_schemes(page: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from flask import Blueprint, render_template
 
 from rowsmith.registry.versions import Version
 from rowsmith.serving.champion import Served
-from rowsmith.serving.pages.layout import figure, label, percent
+from rowsmith.serving.pages.layout import DASH, label, percent
 from rowsmith.serving.services import services
 from rowsmith.types import JsonObject
 from rowsmith.workflows.project import Project
@@ -209,12 +210,19 @@ def _drift_row(item: JsonObject) -> DriftRow:
         part=item["part"],
         state=state,
         tone=tone,
-        effect=figure(item["effect"], 2),
+        effect=_effect(item["effect"]),
         sentence=_without_name(item["sentence"], item["column"]),
         missing=percent(item["missing"]),
         unseen=percent(item["unseen"]),
         bars=_spark(item["bars"]),
     )
+
+
+def _effect(size: float | None) -> str:
+    """Sizes are read against thresholds from 0.05 on: digits beyond the third say nothing."""
+    if size is None or not math.isfinite(size):
+        return DASH
+    return "<0.001" if 0 < size < 0.001 else f"{size:.3f}"
 
 
 def _without_name(sentence: str, column: str) -> str:

@@ -1,5 +1,5 @@
-/* What pages do beyond links and forms: copy a snippet, draw the charts. Everything works without it but the charts,
-   whose figures stand in a table beside them. */
+/* What pages do beyond links and forms: copy a snippet, fit the report, draw the charts. Everything works without it but
+   the charts, whose figures stand in a table beside them. */
 (() => {
   "use strict";
 
@@ -11,6 +11,19 @@
       button.textContent = "Copied";
       setTimeout(() => { button.textContent = "Copy"; }, 1500);
     });
+  }
+
+  /* The report is as tall as what it says, so that the page has one scroll bar. It runs no scripts, so it may be of
+     this origin, and be measured. */
+  for (const frame of document.querySelectorAll("[data-fit]")) {
+    const watch = () => {
+      const content = frame.contentDocument && frame.contentDocument.body;
+      if (!content) return;
+      const fit = () => { frame.style.height = `${Math.ceil(content.getBoundingClientRect().height) + 2}px`; };
+      new ResizeObserver(fit).observe(content);
+    };
+    frame.addEventListener("load", watch);
+    watch();
   }
 
   const places = [...document.querySelectorAll("[data-chart]")];
