@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -198,5 +200,14 @@ class Recipe(_Section):
 def _explain(error: Any) -> str:
     place = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
-        return f"there is no setting {place}"
+        return f"there is no setting {place}{_similar(error['loc'])}"
     return f"{place}: {error['msg'][0].lower()}{error['msg'][1:]}, but got {error['input']!r}"
+
+
+def _similar(place: Sequence[Any]) -> str:
+    """The key that was probably meant, as the end of a sentence."""
+    section: Any = Recipe
+    for part in place[:-1]:
+        section = section.model_fields[part].annotation
+    close = difflib.get_close_matches(str(place[-1]), section.model_fields, n=1)
+    return f" (is it {'.'.join(map(str, [*place[:-1], close[0]]))}?)" if close else ""

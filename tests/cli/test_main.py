@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -159,13 +160,14 @@ def test_the_module_is_the_command() -> None:
     assert done.stdout.startswith("rowsmith ")
 
 
-def test_ctrl_c_ends_with_130_and_a_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_ctrl_c_ends_with_130_and_a_sentence(tmp_path: Path, options: list[str]) -> None:
     code = (
         "import sys, time, rowsmith.cli as cli\n"
         "import rowsmith.cli.options as options\n"
         "def wait(*_): print('waiting', flush=True); time.sleep(60)\n"
         "options.read_settings = wait\n"
-        "cli.main(['show'])\n"
+        f"cli.main(['show', *{options!r}])\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
@@ -174,8 +176,9 @@ def test_ctrl_c_ends_with_130_and_a_sentence(tmp_path: Path) -> None:
     assert process.stdout.readline() == "waiting\n"
     time.sleep(0.1)
     os.kill(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=30)
     assert process.returncode == 130
+    assert json.loads(out)["error"]["exit_code"] == 130 if options else out == ""
     assert err == "Interrupted: nothing half-done was kept.\n"
 
 

@@ -5,6 +5,7 @@ import io
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 import zstandard
 
 from rowsmith.errors import RecipeError, SourceError
-from rowsmith.ingestion.sources import read_batches
+from rowsmith.ingestion.sources import read_batches, read_frame
 from tests.ingestion.tables import read, write_xlsx
 
 TABLE = pl.DataFrame({"a": [1, 2, 3], "b": ["x", None, "z"], "c": [0.5, None, 2.5]})
@@ -261,3 +262,21 @@ def test_what_is_no_table_at_all() -> None:
 def test_options_are_checked_before_reading(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="klingon"):
         read(written(tmp_path / "x.json"), encoding="klingon")
+
+
+def test_a_named_pipe_is_read_like_standard_input(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=lambda: path.write_bytes(b"a,b\n1,x\n2,y\n"))
+    writer.start()
+    assert read_frame(str(path)).rows() == [(1, "x"), (2, "y")]
+    writer.join()
+
+
+def test_addresses_and_a_closed_standard_input_are_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SourceError, match="addresses are not read") as caught:
+        read_frame("https://example.org/table.csv")
+    assert caught.value.where == "https://example.org/table.csv"
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(SourceError, match="standard input is closed"):
+        read_frame("-")

@@ -112,3 +112,9 @@ def test_a_level_sketch_survives_json(values: list[str | None]) -> None:
     assert Sketch.from_dict(json.loads(json.dumps(sketch.to_dict()))) == sketch
     assert sum(sketch.counts) == sketch.present
     assert sketch.unseen == sum(value in ("c", "d") for value in values)
+
+
+def test_numbers_near_the_largest_have_a_mean_and_a_deviation() -> None:
+    sketch = ordered_sketch(pl.Series([1e308, -1e308, 1e307, 0.0]))
+    assert sketch.mean == pytest.approx(2.5e306)
+    assert sketch.deviation == pytest.approx(float(np.std([10.0, -10.0, 1.0, 0.0])) * 1e307)

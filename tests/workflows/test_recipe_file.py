@@ -7,6 +7,7 @@ import tomllib
 
 import pytest
 
+from rowsmith.errors import RecipeError
 from rowsmith.recipe import Recipe
 from rowsmith.workflows.recipe_file import choices, explained
 
@@ -42,3 +43,12 @@ def test_defaults_in_comments_are_the_defaults() -> None:
 def test_every_example_can_be_used(choice) -> None:  # type: ignore[no-untyped-def]
     place = f"[{choice.section}]\n" if choice.section else ""
     Recipe.from_dict(tomllib.loads(f"{place}{choice.key} = {choice.example}"))
+
+
+def test_a_misspelt_key_is_told_with_the_one_that_was_meant() -> None:
+    with pytest.raises(RecipeError) as caught:
+        Recipe.from_dict({"train": {"second": 5}, "trian": {}, "zzz": 1})
+    said = caught.value.what.split("; ")
+    assert said[0] == "there is no setting train.second (is it train.seconds?)"
+    assert said[1] == "there is no setting trian (is it train?)"
+    assert said[2] == "there is no setting zzz"

@@ -44,6 +44,8 @@ def _run(arguments: Sequence[str]) -> int:
     except Exception as problem:
         return _failure(problem, arguments)
     if code == INTERRUPTED:
+        if "--json" in arguments:
+            _print_json({"type": "Interrupted", "what": "interrupted: nothing half-done was kept", "exit_code": code})
         print("Interrupted: nothing half-done was kept.", file=sys.stderr)
     return code if isinstance(code, int) else 0
 

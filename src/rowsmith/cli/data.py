@@ -36,7 +36,7 @@ def ingest(
 
     The same rows give the same snapshot. The schema is written to schema.toml, to be read and corrected.
 
-    [dim]Example:[/] rowsmith ingest data/*.parquet --target churned
+    [dim]Example:[/] rowsmith ingest 'data/*.parquet' --target churned
     """
     from rowsmith.cli import documents, views
     from rowsmith.cli.output import answer

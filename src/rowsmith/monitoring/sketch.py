@@ -10,6 +10,7 @@ import polars as pl
 
 from rowsmith.types import Array, JsonObject, Rows, Vector
 
+LARGEST_SQUARED = 1e150
 MAX_EDGES = 101
 """Hundredths: ten of them make a tenth, which is what the population stability index compares."""
 MAX_LEVELS = 50
@@ -129,13 +130,17 @@ def _ordered_sketches(edges: Vector, values: pl.Series, windows: Rows, count: in
     bins = np.searchsorted(edges, numbers, side="left")
     table = _table(where, bins, count, len(edges) + 1)
     present = table.sum(axis=1)
-    sums = np.bincount(where, weights=numbers, minlength=count)
+    # Squares beyond 1e308 are infinite; a power of two changes no digit.
+    largest = np.abs(numbers).max(initial=0.0)
+    scale = 2.0 ** (np.frexp(largest)[1] - 1) if largest > LARGEST_SQUARED else 1.0
+    small = numbers / scale
+    sums = np.bincount(where, weights=small, minlength=count)
     low, high = bins == 0, bins == len(edges)
     low_sums = np.bincount(where[low], weights=numbers[low], minlength=count)
     high_sums = np.bincount(where[high], weights=numbers[high], minlength=count)
     means = sums / np.maximum(present, 1)
     # Around the mean: sums of plain squares lose every digit of a date in seconds.
-    squares = np.bincount(where, weights=(numbers - means[where]) ** 2, minlength=count)
+    squares = np.bincount(where, weights=(small - means[where]) ** 2, minlength=count)
     least, most = np.full(count, np.inf), np.full(count, -np.inf)
     np.minimum.at(least, where, numbers)
     np.maximum.at(most, where, numbers)
@@ -146,8 +151,8 @@ def _ordered_sketches(edges: Vector, values: pl.Series, windows: Rows, count: in
             missing=int(rows[i] - present[i]),
             counts=tuple(table[i].tolist()),
             edges=shared_edges,
-            mean=float(means[i]) if present[i] else None,
-            deviation=float(np.sqrt(squares[i] / present[i])) if present[i] else None,
+            mean=float(means[i] * scale) if present[i] else None,
+            deviation=float(np.sqrt(squares[i] / present[i]) * scale) if present[i] else None,
             minimum=float(least[i]) if present[i] else None,
             maximum=float(most[i]) if present[i] else None,
             low_mean=float(low_sums[i] / table[i, 0]) if table[i, 0] else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import glob
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from rowsmith.recipe import DataSection
 from rowsmith.types import JsonObject
 
 STANDARD_INPUT = "-"
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 GLOB_CHARACTERS = frozenset("*?[")
 MAX_NAMES_LISTED = 8
 
@@ -35,13 +37,21 @@ class Files:
     def open(self, origin: object, options: DataSection) -> Table:
         """Several parts are one table: ordered by name, all with the same columns."""
         if origin == STANDARD_INPUT:
+            if sys.stdin is None:
+                raise SourceError("standard input is closed", next_step="pipe a table into it, or name a file")
             return _open_stream(sys.stdin.buffer, "standard input", options)
         if not isinstance(origin, str | Path):
             name = getattr(origin, "name", None)
             return _open_stream(cast(BinaryIO, origin), name if isinstance(name, str) else "open file", options)
+        if ADDRESS.match(str(origin)):
+            raise SourceError("addresses are not read, files are", where=str(origin), next_step="download it first")
         path = Path(origin).expanduser()
         if path.is_file():
             return _open_path(path, options)
+        if path.exists() and not path.is_dir():
+            # A pipe, such as the shell's <(command).
+            with path.open("rb") as stream:
+                return _open_stream(stream, str(path), options)
         parts = _parts(path)
         tables = [_open_path(part, options) for part in parts]
         return tables[0] if len(tables) == 1 else Parts(str(origin), tables)
