@@ -51,8 +51,8 @@ class Constant:
 class SomeClasses:
     """A learner that saw only some of the classes; each of the others gets the small share `floor`."""
 
-    family: ClassVar[str] = "some-classes"
-    kind: ClassVar[str] = "some-classes"
+    family: ClassVar[str] = "some_classes"
+    kind: ClassVar[str] = "some_classes"
 
     def __init__(self, learner: Learner, present: Array, classes: int, floor: float) -> None:
         self._learner = learner
@@ -87,8 +87,8 @@ class SomeClasses:
 class ScaledTarget:
     """A learner of standardised numbers. With `log` it learned log(1 + y); answers stay within what it saw there."""
 
-    family: ClassVar[str] = "scaled-target"
-    kind: ClassVar[str] = "scaled-target"
+    family: ClassVar[str] = "scaled_target"
+    kind: ClassVar[str] = "scaled_target"
 
     def __init__(self, learner: Learner, offset: float, scale: float, log: bool, highest: float) -> None:
         self._learner = learner
