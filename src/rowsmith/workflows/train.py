@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +23,7 @@ from rowsmith.schema import Schema
 from rowsmith.training import TrainingData, TrainingResult, run_search
 from rowsmith.transformation import fit_encoder
 from rowsmith.types import Array, JsonObject, Metric, OnProgress, Progress, Role, Rows, Task, Vector, no_progress
+from rowsmith.workflows.scratch import scratch
 
 DEFAULT_SECONDS = 60.0
 # Kept back for scoring the sealed test part after the search, as a share of the budget.
@@ -191,7 +190,7 @@ def fit(
     split = seal(frame, schema, recipe)
     on_progress(Progress("encode", f"{len(split.train):,} rows to train on, {len(split.test):,} sealed for the test"))
     data, encoder = encode_training_rows(frame[split.train], target[split.train], schema, recipe)
-    with tempfile.TemporaryDirectory(prefix="rowsmith-") as work_dir:
+    with scratch() as work_dir:
         result = run_search(
             data,
             metric,
@@ -199,7 +198,7 @@ def fit(
             deadline=_search_deadline(deadline, len(split.test)),
             executor=executor,
             on_progress=on_progress,
-            work_dir=Path(work_dir),
+            work_dir=work_dir,
             threshold_metric=threshold_metric,
         )
     model = compose(result, encoder, schema, recipe, metric, len(split.train))

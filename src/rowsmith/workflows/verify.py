@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from rowsmith.workflows.artifact import load
 from rowsmith.workflows.deploy import rows_of
 from rowsmith.workflows.project import Project
 from rowsmith.workflows.run import JOURNAL_FILE
+from rowsmith.workflows.scratch import scratch
 from rowsmith.workflows.train import (
     compose,
     encode_training_rows,
@@ -64,9 +64,9 @@ def verify(project: Project, ref: str | int = "champion", *, on_progress: OnProg
     rebuilt = compose(result, encoder, schema, recipe, metric, len(split.train))
     if len(split.test):
         rebuilt.facts["test"] = test_score(rebuilt, frame[split.test], target[split.test], metric)
-    with tempfile.TemporaryDirectory(prefix="rowsmith-") as temporary:
-        rebuilt.save(Path(temporary) / "model")
-        differences = _differences(folder / "model", Path(temporary) / "model")
+    with scratch() as temporary:
+        rebuilt.save(temporary / "model")
+        differences = _differences(folder / "model", temporary / "model")
     return Verification(version, not differences, differences, _changed_environment(version.lineage, project))
 
 
