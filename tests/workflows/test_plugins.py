@@ -111,7 +111,8 @@ def helper(frame):
     [
         ("return None", "must return a polars DataFrame"),
         ("return frame.head(2)", "must keep every row"),
-        ('return frame.with_columns(c=pl.col("nope"))', "add_features failed: ColumnNotFoundError"),
+        ('return frame.with_columns(c=pl.col("nope"))', r"features\.py:\d+: add_features failed: ColumnNotFoundError"),
+        ("raise SystemExit(3)", r"features\.py:\d+: add_features failed: SystemExit: 3"),
         ('return frame.with_columns(c=pl.col("a") - pl.col("a").mean())', "differences in c"),
         ("return frame.reverse()", "differences in a, b"),
     ],

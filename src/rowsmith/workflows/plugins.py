@@ -17,6 +17,7 @@ import importlib
 import importlib.util
 import re
 import sys
+import sysconfig
 import threading
 import traceback
 from collections.abc import Callable
@@ -34,6 +35,8 @@ from rowsmith.types import Finding, Severity
 
 FEATURES_FILE = "features.py"
 CHECKS_FILE = "checks.py"
+# Where lines of a traceback are that the project did not write: libraries, frozen modules, and this file.
+NOT_THEIRS = (*(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")), "<", __file__)
 FEATURES_HOOK = "add_features"
 CHECK_PREFIX = "check_"
 KEPT_FOLDER = "own_code"
@@ -77,7 +80,7 @@ class Plugins:
         for check in self.checks:
             try:
                 answer = check(frame)
-            except Exception as problem:
+            except (Exception, SystemExit) as problem:
                 raise _failed(check.__name__, problem) from problem
             if isinstance(answer, Finding):
                 found.append(answer)
@@ -103,7 +106,7 @@ class Plugins:
         where = f"{self.package}/{FEATURES_FILE}"
         try:
             whole: Any = self.add_features(frame)
-        except Exception as problem:
+        except (Exception, SystemExit) as problem:
             raise _failed(FEATURES_HOOK, problem) from problem
         if not isinstance(whole, pl.DataFrame):
             raise UsageError(
@@ -194,7 +197,7 @@ def _import_package(package: Path) -> None:
     _IMPORTED.add(name)
     try:
         spec.loader.exec_module(module)
-    except Exception as problem:
+    except (Exception, SystemExit) as problem:
         raise _failed(f"importing {name}", problem) from problem
 
 
@@ -208,7 +211,7 @@ def _belongs_to_others(name: str, package: Path) -> bool:
 def _import(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except Exception as problem:
+    except (Exception, SystemExit) as problem:
         raise _failed(f"importing {name}", problem) from problem
 
 
@@ -242,10 +245,11 @@ def _hash(sources: dict[str, bytes]) -> str:
     return digest.hexdigest()
 
 
-def _failed(what: str, problem: Exception) -> UsageError:
-    """An error out of the project's own code, with the line of it that failed."""
+def _failed(what: str, problem: BaseException) -> UsageError:
+    """An error out of the project's own code, with the line of it that failed (not that of a library it called)."""
     frames = traceback.extract_tb(problem.__traceback__)
-    last = frames[-1] if frames else None
+    own = [frame for frame in frames if not frame.filename.startswith(NOT_THEIRS)]
+    last = next(iter([*own[::-1], *frames[::-1]]), None)
     where = f"{last.filename}:{last.lineno}" if last else ""
     return UsageError(f"{what} failed: {type(problem).__name__}: {problem}", where=where)
 
