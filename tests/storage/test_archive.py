@@ -97,7 +97,7 @@ def test_objects_are_not_written(tmp_path: Path) -> None:
 
 
 def change_a_byte(folder: Path) -> None:
-    path = folder / "blobs" / "root" / "booster"
+    path = folder / "blobs" / archive.ROOT / "booster"
     path.write_bytes(path.read_bytes()[:-1] + b"!")
 
 
@@ -116,7 +116,7 @@ def add_a_file(folder: Path) -> None:
 
 def link_a_file(folder: Path) -> None:
     target = folder.parent / "outside"
-    path = folder / "blobs" / "root" / "booster"
+    path = folder / "blobs" / archive.ROOT / "booster"
     path.rename(target)
     path.symlink_to(target)
 
@@ -189,7 +189,7 @@ def header(shape: tuple[int, ...]) -> bytes:
 
 NESTED = b"[" * 200_000
 TRAP = npy(np.array([Trap()], dtype=object))
-ARRAYS = "arrays/root.npz"
+ARRAYS = f"arrays/{archive.ROOT}.npz"
 DAMAGES: tuple[Callable[[Path], None], ...] = (
     change_a_byte,
     cut_a_file,
@@ -288,7 +288,9 @@ def test_damaged_data_of_the_root(model: Path, content: str) -> None:
         archive.read_data(model)
 
 
-@pytest.mark.parametrize("name", ["state.json", ARRAYS, "blobs/root/booster", "arrays/root/encoder.npz"])
+@pytest.mark.parametrize(
+    "name", ["state.json", ARRAYS, f"blobs/{archive.ROOT}/booster", f"arrays/{archive.ROOT}/encoder.npz"]
+)
 def test_forged_bytes_are_read_or_refused_but_never_crash(model: Path, name: str) -> None:
     dice = random.Random(0)
     original = (model / name).read_bytes()

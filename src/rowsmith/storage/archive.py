@@ -32,7 +32,7 @@ from rowsmith.version import __version__
 FORMAT = 1
 MANIFEST = "manifest.json"
 TREE = "state.json"
-ROOT = "root"
+ROOT = "model"
 NAME = re.compile(r"[a-z0-9_-]+")
 ARRAY_KINDS = frozenset("biufUS")
 # What the arrays of one node may unpack to. Deflate shrinks a thousandfold, so a small file could fill the memory.
