@@ -32,6 +32,10 @@ STATE = State(
     },
 )
 
+ARRAYS = f"arrays/{archive.ROOT}.npz"
+BLOB = f"blobs/{archive.ROOT}/booster"
+ENCODER = f"arrays/{archive.ROOT}/encoder.npz"
+
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
@@ -97,17 +101,17 @@ def test_objects_are_not_written(tmp_path: Path) -> None:
 
 
 def change_a_byte(folder: Path) -> None:
-    path = folder / "blobs" / archive.ROOT / "booster"
+    path = folder / BLOB
     path.write_bytes(path.read_bytes()[:-1] + b"!")
 
 
 def cut_a_file(folder: Path) -> None:
-    path = folder / "arrays" / "root.npz"
+    path = folder / ARRAYS
     path.write_bytes(path.read_bytes()[:-1])
 
 
 def lose_a_file(folder: Path) -> None:
-    (folder / "arrays" / "root.npz").unlink()
+    (folder / ARRAYS).unlink()
 
 
 def add_a_file(folder: Path) -> None:
@@ -116,7 +120,7 @@ def add_a_file(folder: Path) -> None:
 
 def link_a_file(folder: Path) -> None:
     target = folder.parent / "outside"
-    path = folder / "blobs" / archive.ROOT / "booster"
+    path = folder / BLOB
     path.rename(target)
     path.symlink_to(target)
 
@@ -189,7 +193,6 @@ def header(shape: tuple[int, ...]) -> bytes:
 
 NESTED = b"[" * 200_000
 TRAP = npy(np.array([Trap()], dtype=object))
-ARRAYS = f"arrays/{archive.ROOT}.npz"
 DAMAGES: tuple[Callable[[Path], None], ...] = (
     change_a_byte,
     cut_a_file,
@@ -288,9 +291,7 @@ def test_damaged_data_of_the_root(model: Path, content: str) -> None:
         archive.read_data(model)
 
 
-@pytest.mark.parametrize(
-    "name", ["state.json", ARRAYS, f"blobs/{archive.ROOT}/booster", f"arrays/{archive.ROOT}/encoder.npz"]
-)
+@pytest.mark.parametrize("name", ["state.json", ARRAYS, BLOB, ENCODER])
 def test_forged_bytes_are_read_or_refused_but_never_crash(model: Path, name: str) -> None:
     dice = random.Random(0)
     original = (model / name).read_bytes()
