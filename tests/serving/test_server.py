@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
 import threading
@@ -204,3 +205,15 @@ def test_settings_reach_a_spawned_worker(binary_project: Project) -> None:
     assert binary_project.registry.names()
     sent = pickle.loads(pickle.dumps((replace(binary_project), Settings())))
     assert sent[0].root == binary_project.root and "database" not in vars(sent[0])
+
+
+def test_no_answer_is_given_that_a_deleted_store_would_lose(tmp_path: Path) -> None:
+    make_project(tmp_path, "default")
+    with running(tmp_path, workers=1) as server:
+        url = f"{server.address}/api/v1/predict"
+        assert httpx.post(url, json={"row": a_row()}, trust_env=False).status_code == 200
+        (tmp_path / ".rowsmith").rename(tmp_path / "moved")
+        assert httpx.post(url, json={"row": a_row()}, trust_env=False).status_code == 503
+        shutil.rmtree(tmp_path / ".rowsmith", ignore_errors=True)
+        (tmp_path / "moved").rename(tmp_path / ".rowsmith")
+        assert httpx.post(url, json={"row": a_row()}, trust_env=False).status_code == 200

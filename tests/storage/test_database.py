@@ -295,3 +295,27 @@ def test_closing_may_be_repeated_and_takes_every_connection(database_url: str) -
     opened.close()
     with pytest.raises(Exception, match="closed"):
         raw.execute("SELECT 1")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not delete a file that is open")
+def test_a_file_that_was_replaced_is_not_written_to(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path / 'rowsmith.db'}")
+    raw = database.connect_raw()
+    kept = tmp_path / "kept.db"
+    with sqlite3.connect(kept) as copy, database.reading() as connection:
+        connection.connection.driver_connection.backup(copy)  # type: ignore[union-attr]
+    copy.close()
+    for file in tmp_path.glob("rowsmith.db*"):
+        file.unlink()
+    with pytest.raises(StorageError, match=r"deleted or replaced.*restore it"):
+        database.begin_raw(raw)
+    kept.rename(tmp_path / "rowsmith.db")
+    with pytest.raises(StorageError, match="deleted or replaced"):
+        database.begin_raw(raw)
+    database.close_raw(raw)
+    raw = database.connect_raw()
+    database.begin_raw(raw)
+    raw.execute("ROLLBACK")
+    with database.reading() as connection:
+        assert connection.execute(text("SELECT count(*) FROM rowsmith_versions")).scalar() == 0
+    database.close()

@@ -91,7 +91,13 @@ class ChampionHolder:
             except Exception as problem:
                 # At the edge of a thread: whatever the database or a library raises, the model in memory goes on.
                 if self.fault is None:
-                    logger.exception("the champion of %s cannot be followed", self.name, exc_info=problem)
+                    expected = isinstance(problem, RowsmithError)
+                    logger.error(
+                        "the champion of %s cannot be followed: %s",
+                        self.name,
+                        problem,
+                        exc_info=None if expected else problem,
+                    )
                 self.fault = _public(problem)
 
     def close(self) -> None:

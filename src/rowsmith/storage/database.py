@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from rowsmith.errors import StorageError
 from rowsmith.storage.migrations import is_current, migrate
 
+FILE = "file"
 WAIT_SECONDS = 30.0
 CONNECT_SECONDS = 10
 SHORTEST_PAUSE = 0.0003
@@ -83,6 +85,7 @@ class Database:
         self.engine = _sqlite_engine(url, wait_seconds) if self.is_sqlite else _postgresql_engine(url, wait_seconds)
         self._foreign_errors = (SQLAlchemyError, self.engine.dialect.loaded_dbapi.Error)
         self._raw: list[Any] = []
+        self._files: dict[int, tuple[int, int] | None] = {}
         weakref.finalize(self, _close, self.engine, self._raw, self._process).atexit = False
 
     @contextmanager
@@ -117,6 +120,7 @@ class Database:
         with self.translated():
             pooled = self.engine.raw_connection()
             raw: Any = pooled.driver_connection
+            self._files[id(raw)] = pooled.info.get(FILE)
             pooled.detach()
             if self.is_sqlite:
                 raw.execute("PRAGMA busy_timeout = 0")
@@ -130,7 +134,15 @@ class Database:
 
         SQLite's own way to wait sleeps up to 100 ms at a time. Asking again sooner made the slowest thousandth of
         appends from two busy processes four times faster.
+
+        Raises StorageError where the file was deleted or replaced since: what is written to it would be lost.
         """
+        if self._files.get(id(connection)) != _identity(Path(self.where)):
+            raise StorageError(
+                "the database file was deleted or replaced while it was in use",
+                where=self.where,
+                next_step="restore it from a backup; what comes in meanwhile is refused",
+            )
         deadline, pause = time.monotonic() + self._wait_seconds, SHORTEST_PAUSE
         while True:
             try:
@@ -144,6 +156,7 @@ class Database:
 
     def close_raw(self, connection: Any) -> None:
         self._raw.remove(connection)
+        self._files.pop(id(connection), None)
         connection.close()
 
     @contextmanager
@@ -215,12 +228,27 @@ def _sqlite_engine(url: URL, wait_seconds: float) -> Engine:
     engine = create_engine(url, connect_args=options, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
-    def prepare(connection: sqlite3.Connection, _: object) -> None:
+    def prepare(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
         _use_wal(connection, wait_seconds)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        record.info[FILE] = _identity(path)
+
+    @event.listens_for(engine, "checkout")
+    def open_again_what_was_replaced(_: object, record: ConnectionPoolEntry, __: object) -> None:
+        if record.info.get(FILE) != _identity(path):
+            raise InvalidatePoolError()  # the pool opens the file anew
 
     return engine
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file lies at a path. A deleted one can be written to without an error as long as it is open."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _use_wal(connection: sqlite3.Connection, wait_seconds: float) -> None:
