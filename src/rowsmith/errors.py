@@ -10,6 +10,7 @@ RowsmithError                   exit code 1
 │   ├── SchemaError             values do not fit the schema; lists every fault
 │   └── ChecksFailed            a check found an error
 ├── GateRefused                 4: a version may not become champion
+│   └── ChampionChanged         another became champion since the version was compared with it
 ├── ArtifactError               1: a saved model is damaged, foreign or of an unknown format
 ├── TrainingError               1: no model could be trained
 └── StorageError                1: the store or its database failed
@@ -120,6 +121,10 @@ class GateRefused(RowsmithError):
     """A version did not pass the gates between it and the alias `champion`."""
 
     exit_code = 4
+
+
+class ChampionChanged(GateRefused):
+    """The champion that a version was compared with reigns no longer; compare it with the new one."""
 
 
 class ArtifactError(RowsmithError):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from rowsmith.errors import ArtifactError, NotFoundError, StorageError, UsageError
+from rowsmith.errors import ArtifactError, ChampionChanged, NotFoundError, StorageError, UsageError
 from rowsmith.registry.versions import Registry, Version
 from rowsmith.state import State
 from rowsmith.storage import archive
@@ -65,6 +65,19 @@ def test_versions_are_found(registry: Registry) -> None:
     assert [v.number for v in registry.list("b")] == [1, 2]
     assert registry.list("c") == ()
     assert [registry.get("b", ref).number for ref in ("latest", 1, "2")] == [2, 1, 2]
+
+
+def test_a_promotion_over_another_champion_than_reigns_is_refused(registry: Registry) -> None:
+    first, second, third = add(registry), add(registry), add(registry)
+    registry.promote("income", 1, reason="", actor="", over=None)
+    with pytest.raises(ChampionChanged, match="version 1 became champion"):
+        registry.promote("income", 2, reason="", actor="", over=None)
+    registry.promote("income", 2, reason="", actor="", over=first)
+    with pytest.raises(ChampionChanged):
+        registry.promote("income", 3, reason="", actor="", over=first)
+    registry.promote("income", 3, reason="", actor="", over=second)
+    assert registry.champion("income") == third
+    assert [entry.to_number for entry in registry.ledger("income")] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("score", [None, math.nan])

@@ -54,6 +54,11 @@ def test_outcomes_are_joined_by_id(tmp_path: Path) -> None:
     assert client.post("/api/v1/labels", json=body).get_json()["unchanged"] == 1
     entries = project.log.window("loans").entries
     assert dict(zip(entries["id"], entries["label"], strict=True)) == {items[0]["id"]: "yes", items[1]["id"]: None}
+    wrong = {"labels": [{"id": items[0]["id"], "label": "no"}, {"id": items[1]["id"], "label": "perhaps"}]}
+    response = client.post("/api/v1/labels", json=wrong)
+    assert response.status_code == 422 and "perhaps" in response.get_data(as_text=True)
+    entries = project.log.window("loans").entries
+    assert "no" not in entries["label"].to_list(), "one wrong label, and none is kept"
     closed(app)
 
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from rowsmith.errors import ChecksFailed, GateRefused, NotFoundError, RecipeError, SchemaError
+from rowsmith.errors import ChecksFailed, DataError, GateRefused, NotFoundError, RecipeError, SchemaError
 from rowsmith.workflows.artifact import load
 from rowsmith.workflows.deploy import deploy
 from rowsmith.workflows.ingest import ingest
 from rowsmith.workflows.monitor import alert, label, monitor
 from rowsmith.workflows.predict import predict_source
-from rowsmith.workflows.project import Project
+from rowsmith.workflows.project import Project, open_project
 from rowsmith.workflows.promote import promote, rollback
 from rowsmith.workflows.retrain import retrain
 from rowsmith.workflows.run import Outcome, run
+from rowsmith.workflows.train import train
 from rowsmith.workflows.verify import verify
 from tests.workflows.conftest import loans
 
@@ -192,3 +193,22 @@ def test_a_given_moment_stands_for_now(project: Project, executor: Executor) -> 
     assert outcome.version.created.startswith(moment)
     assert outcome.snapshot.created.startswith(moment)
     assert outcome.version.lineage["created"].startswith(moment)
+
+
+def test_of_two_runs_at_once_the_later_one_faces_the_earlier(project: Project) -> None:
+    def run_with(seed: int) -> Outcome:
+        recipe = project.recipe.changed(train={"seed": seed, "families": ["linear"], "max_trials": 1})
+        with ThreadPoolExecutor(1) as own:
+            return run(open_project(project.root).with_recipe(recipe), executor=own)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(run_with, range(3)))
+    first, *later = project.registry.ledger("loans")
+    assert first.reason.startswith("first champion")
+    assert all(line.reason.startswith(f"challenged version {line.from_number};") for line in later)
+
+
+def test_targets_too_large_for_a_learner_are_told(table: pl.DataFrame, executor: Executor) -> None:
+    huge = pl.when(pl.col("age") == 30).then(1e308).otherwise(pl.col("age").cast(pl.Float64))
+    with pytest.raises(DataError, match=r"1e\+308"):
+        train(table.with_columns(huge.alias("age")), "age", max_trials=1, executor=executor)

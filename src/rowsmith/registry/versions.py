@@ -19,11 +19,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, insert, select
 
-from rowsmith.errors import ArtifactError, NotFoundError, StorageError, UsageError
+from rowsmith.errors import ArtifactError, ChampionChanged, NotFoundError, StorageError, UsageError
 from rowsmith.registry.ledger import Action, Ledger, LedgerEntry, reigns
 from rowsmith.storage import archive
 from rowsmith.storage.database import Database
@@ -225,16 +225,31 @@ class Registry:
     # -- the champion --------------------------------------------------------------------------------------
 
     def promote(
-        self, name: str, number: int, *, reason: str, actor: str, evidence: JsonObject | None = None
+        self,
+        name: str,
+        number: int,
+        *,
+        reason: str,
+        actor: str,
+        evidence: JsonObject | None = None,
+        over: Version | Literal["anyone"] | None = "anyone",
     ) -> LedgerEntry:
         """Make a version the champion and answer the new line of the ledger.
 
-        Promoting the champion again changes nothing: the line that made it champion is answered. The model's
-        files are looked at first. Raises NotFoundError, ArtifactError, StorageError.
+        `over` is the champion that the evidence compares it with, None for no champion. Promoting the champion again
+        changes nothing: the line that made it champion is answered. The model's files are looked at first. Raises
+        NotFoundError, ArtifactError, StorageError, and ChampionChanged where another than `over` reigns.
         """
         self.folder(self.get(name, number))
         with self._database.writing(lock=Ledger.table) as connection:
             lines = self._ledger.read(connection, name)
+            reigning = lines[-1].to_number if lines else None
+            if over != "anyone" and reigning not in (number, over.number if over else None):
+                raise ChampionChanged(
+                    f"version {reigning} became champion in the meantime",
+                    where=f"{name} version {number}",
+                    next_step="judge it against the new champion: rowsmith promote",
+                )
             if lines and lines[-1].to_number == number:
                 return lines[-1]
             return self._append(connection, name, lines, "promote", number, actor, reason, evidence)

@@ -22,6 +22,7 @@ from rowsmith.monitoring.observations import Observations, from_log, from_table
 from rowsmith.monitoring.reference import Reference
 from rowsmith.monitoring.report import MonitorReport
 from rowsmith.monitoring.report import monitor as monitor_observations
+from rowsmith.schema import Schema
 from rowsmith.storage.files import write_atomically
 from rowsmith.types import OnProgress, Progress, no_progress
 from rowsmith.workflows.deploy import Deployed, deploy
@@ -115,23 +116,23 @@ def label(
             received=", ".join(frame.columns),
             next_step="a prediction's id and its label, one row each; name the two columns with --id and --label",
         )
-    _require_outcomes(project, frame[label_column], str(source))
+    model = deploy(project, project.version("latest")).model
+    require_outcomes(frame[label_column], model.schema, where=str(source))
     pairs = frame.select(pl.col(id_column).cast(pl.String).alias("id"), pl.col(label_column).alias("label"))
     return project.log.label(pairs, actor=actor)
 
 
-def _require_outcomes(project: Project, given: pl.Series, where: str) -> None:
-    """Outcomes are values of the target. Rows without one are passed over."""
-    deployed = deploy(project, project.version("latest"))
+def require_outcomes(given: pl.Series, schema: Schema, *, where: str) -> None:
+    """Outcomes are values of the target; rows without one are passed over. Raises SchemaError."""
     known = np.flatnonzero(given.is_not_null().to_numpy())
     try:
-        encode_target(given.gather(known), deployed.model.schema)
+        encode_target(given.gather(known), schema)
     except SchemaError as problem:
         faults = [fault if fault.row is None else replace(fault, row=int(known[fault.row])) for fault in problem.faults]
         raise SchemaError(
             [fault for fault in faults if fault.code != "missing_value"] or faults,
             where=where,
-            next_step=f'mend these outcomes, or leave them out; "{given.name}" holds what came true, by --label',
+            next_step=f'mend these outcomes, or leave them out; "{given.name}" holds what came true',
         ) from problem
 
 

@@ -12,7 +12,7 @@ from rowsmith.registry.ledger import LedgerEntry
 from rowsmith.registry.versions import Version
 from rowsmith.types import Finding, JsonObject
 from rowsmith.workflows.artifact import load
-from rowsmith.workflows.challenge import challenge
+from rowsmith.workflows.challenge import Challenge, challenge
 from rowsmith.workflows.deploy import rows_of
 from rowsmith.workflows.project import Project
 from rowsmith.workflows.run import DOCUMENT_FILE
@@ -29,11 +29,11 @@ def promote(
 ) -> tuple[LedgerEntry, GateReport]:
     """Make a version champion when it passes the gates against today's champion.
 
-    `force` promotes in spite of a refusal and says so in the ledger. Raises NotFoundError, and GateRefused with
-    every reason.
+    `force` promotes in spite of a refusal and says so in the ledger. Raises NotFoundError, GateRefused with every
+    reason, and ChampionChanged where another was promoted while this one was judged.
     """
     version = project.version(ref)
-    gates = judge_version(project, version)
+    gates, rival = judge_version(project, version)
     if not gates.passed and not force:
         refused = "; ".join(result.message.rstrip(".") for result in gates.results if not result.passed)
         raise GateRefused(
@@ -48,6 +48,7 @@ def promote(
         reason=said if gates.passed else f"against the gates: {said}",
         actor=actor,
         evidence=gates.to_dict(),
+        over=rival.champion,
     )
     return entry, gates
 
@@ -58,7 +59,7 @@ def rollback(project: Project, *, reason: str = "", actor: str = "rowsmith rollb
     return project.registry.rollback(version.name, reason=reason or "no reason given", actor=actor)
 
 
-def judge_version(project: Project, version: Version) -> GateReport:
+def judge_version(project: Project, version: Version) -> tuple[GateReport, Challenge]:
     """The gates for a registered version against today's champion, on the rows that neither has learned."""
     folder = project.registry.folder(version)
     model = load(folder / "model")
@@ -66,9 +67,6 @@ def judge_version(project: Project, version: Version) -> GateReport:
     frame, target = labelled_rows(rows_of(project, version), model.schema)
     split = seal(frame, model.schema, model.recipe)
     rival = challenge(project, model, frame, target, split.test, metric_of(model.schema, model.recipe))
-    return judge(
-        Evaluation.from_dict(document["evaluation"]),
-        tuple(Finding.from_dict(item) for item in document["findings"]),
-        rival.comparison,
-        model.recipe.gates,
-    )
+    evaluation = Evaluation.from_dict(document["evaluation"])
+    findings = tuple(Finding.from_dict(item) for item in document["findings"])
+    return judge(evaluation, findings, rival.comparison, model.recipe.gates), rival

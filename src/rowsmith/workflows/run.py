@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rowsmith.errors import RecipeError
+from rowsmith.errors import ChampionChanged, RecipeError
 from rowsmith.evaluation.gates import GateReport, judge
 from rowsmith.evaluation.metrics import metrics_for
 from rowsmith.evaluation.report import render_report
@@ -110,8 +110,7 @@ def _conclude(
     metric = metric_of(fitted.model.schema, project.recipe)
     on_progress(Progress("evaluate", f"the sealed test: {len(fitted.split.test):,} rows"))
     evaluation = _evaluate(fitted, metric, on_progress)
-    rival = challenge(project, fitted.model, fitted.frame, fitted.target, fitted.split.test, metric)
-    gates = judge(evaluation, ingested.findings, rival.comparison, project.recipe.gates)
+    rival, gates = _face_champion(project, ingested, fitted, evaluation, metric)
     lineage = _lineage(project, ingested, fitted, seconds)
     document = _document(ingested, fitted, evaluation, gates, rival, lineage)
     on_progress(Progress("register", "writing the version and its report"))
@@ -122,11 +121,17 @@ def _conclude(
         metric=metric.name,
         score=evaluation.score_of(metric.name),
     )
-    promoted = promote and gates.passed
-    if promoted:
-        project.registry.promote(
-            version.name, version.number, reason=_reason(gates, rival), actor=actor, evidence=gates.to_dict()
-        )
+    promoted = False
+    while promote and gates.passed and not promoted:
+        reason, evidence = _reason(gates, rival), gates.to_dict()
+        try:
+            project.registry.promote(
+                version.name, version.number, reason=reason, actor=actor, evidence=evidence, over=rival.champion
+            )
+            promoted = True
+        except ChampionChanged:
+            # Another run was quicker: its version is the one to be measured against.
+            rival, gates = _face_champion(project, ingested, fitted, evaluation, metric)
     return Outcome(
         version=project.registry.get(version.name, version.number),
         folder=project.registry.folder(version),
@@ -139,6 +144,14 @@ def _conclude(
         leaderboard=fitted.result.leaderboard,
         document=document,
     )
+
+
+def _face_champion(
+    project: Project, ingested: Ingested, fitted: Fitted, evaluation: Evaluation, metric: Metric
+) -> tuple[Challenge, GateReport]:
+    """The gates against whoever reigns now."""
+    rival = challenge(project, fitted.model, fitted.frame, fitted.target, fitted.split.test, metric)
+    return rival, judge(evaluation, ingested.findings, rival.comparison, project.recipe.gates)
 
 
 def _evaluate(fitted: Fitted, metric: Metric, on_progress: OnProgress) -> Evaluation:

@@ -26,6 +26,7 @@ from rowsmith.types import Array, JsonObject, Metric, OnProgress, Progress, Role
 from rowsmith.workflows.scratch import scratch
 
 DEFAULT_SECONDS = 60.0
+MAX_TARGET = 1e18
 # Kept back for scoring the sealed test part after the search, as a share of the budget.
 SCORING_SHARE = 0.02
 
@@ -217,7 +218,23 @@ def labelled_rows(frame: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, Ar
     labelled = frame[rows_with_target(frame, schema)]
     if labelled.height == 0:
         raise DataError("every row lacks its target", where=f'column "{column.name}"')
-    return labelled, encode_target(labelled[column.name], schema)
+    target = encode_target(labelled[column.name], schema)
+    if schema.task is Task.REGRESSION:
+        _require_size(target, column.name)
+    return labelled, target
+
+
+def _require_size(target: Array, name: str) -> None:
+    """Learners keep targets as float32, and errors are squared."""
+    too_large = np.flatnonzero(np.abs(target) > MAX_TARGET)
+    if len(too_large):
+        raise DataError(
+            f"{len(too_large)} targets are too large to learn from",
+            where=f'column "{name}"',
+            received=f"{target[too_large[0]]:g}",
+            allowed=f"numbers from -{MAX_TARGET:g} to {MAX_TARGET:g}",
+            next_step="remove these rows if they stand for something else, or give the target in a larger unit",
+        )
 
 
 def encode_training_rows(

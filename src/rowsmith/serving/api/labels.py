@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from flask import Blueprint, Response
 
+from rowsmith.conform import frame_of_rows
 from rowsmith.serving.api.body import kind_of, read_object, shape_fault
 from rowsmith.serving.errors import Problem
 from rowsmith.serving.services import services
@@ -25,6 +26,11 @@ def labels() -> Response:
     pairs = pairs_of(document, max_rows=site.settings.max_rows)
     if site.project.is_empty:
         raise Problem("no-model", "nothing was ever predicted here")
+    if served := site.champion.peek():
+        from rowsmith.workflows.monitor import require_outcomes  # here: it would slow the start of the server
+
+        outcomes = frame_of_rows([{"label": label} for _, label in pairs])["label"]
+        require_outcomes(outcomes, served.model.schema, where="labels")
     result = site.project.log.label(pairs, actor="api")
     return Response(orjson.dumps(asdict(result)), content_type="application/json")
 
