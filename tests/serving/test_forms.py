@@ -90,6 +90,8 @@ def test_a_column_that_the_form_does_not_have_is_left_out(schema: Schema) -> Non
     [
         (Column("x", ColumnKind.NUMBER, typical=2.5), 2.5),
         (Column("x", ColumnKind.NUMBER, typical=3.0), 3),
+        (Column("x", ColumnKind.NUMBER, typical=-0.038081839302777976), -0.0380818),
+        (Column("x", ColumnKind.INTEGER, typical=123456789.0), 123456789),
         (Column("x", ColumnKind.INTEGER, minimum=2.0), 2),
         (Column("x", ColumnKind.NUMBER), None),
         (Column("x", ColumnKind.BOOLEAN, typical=False), False),

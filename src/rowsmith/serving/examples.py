@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 from rowsmith.schema import NUMERIC_KINDS, Column, Schema
 from rowsmith.types import ColumnKind, Json, JsonObject
 
+# A median has up to 17 digits. A typical value is read by people.
+DIGITS = 6
+
 
 def example_row(schema: Schema) -> JsonObject:
     """A row of typical values that the model takes as it is."""
@@ -18,7 +21,7 @@ def example_value(column: Column) -> Json:
     typical = column.typical
     if column.kind in NUMERIC_KINDS:
         number = typical if isinstance(typical, int | float) else column.minimum
-        return None if number is None else plain_number(number, column.kind)
+        return None if number is None else _rounded(plain_number(number, column.kind))
     if column.kind is ColumnKind.BOOLEAN:
         return bool(typical) if isinstance(typical, bool | int | float) else str(typical).lower() != "false"
     if column.kind is ColumnKind.DATETIME:
@@ -26,6 +29,10 @@ def example_value(column: Column) -> Json:
     if typical is not None:
         return str(typical)
     return column.categories[0] if column.categories else None
+
+
+def _rounded(number: int | float) -> int | float:
+    return number if isinstance(number, int) else float(f"{number:.{DIGITS}g}")
 
 
 def plain_number(number: float, kind: ColumnKind) -> int | float:
