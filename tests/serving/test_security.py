@@ -87,3 +87,9 @@ def test_the_report_runs_in_a_sandbox(client: FlaskClient) -> None:
     assert policy.startswith("sandbox allow-same-origin;") and "default-src 'none'" in policy and "script" not in policy
     page = client.get("/models/loans/1/report").text
     assert 'sandbox="allow-same-origin"' in page
+
+
+@pytest.mark.parametrize("path", ["/api/v1/models/%00/versions", "/models/a%00b/1", "/%00"])
+def test_an_address_with_nul_names_nothing(client: FlaskClient, path: str) -> None:
+    response = client.get(path, headers={"Accept": "application/json"})
+    assert (response.status_code, response.get_json()["detail"]) == (404, "no address has a NUL character")

@@ -48,6 +48,11 @@ def register(app: Flask, *, host: str) -> None:
         if request.method not in SAFE_METHODS and request.headers.get("Sec-Fetch-Site") in FOREIGN_SITES:
             raise Problem("foreign-request", "this request was made by a page of another site")
 
+    @app.before_request
+    def refuse_nul() -> None:
+        if "\0" in request.path:  # PostgreSQL's text cannot hold it, so a look-up would fail instead of finding nothing
+            raise Problem("not-found", "no address has a NUL character")
+
 
 @lru_cache(maxsize=256)
 def _names_loopback(host: str) -> bool:
