@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -280,3 +281,12 @@ def test_addresses_and_a_closed_standard_input_are_told_as_such(monkeypatch: pyt
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(SourceError, match="standard input is closed"):
         read_frame("-")
+
+
+def test_a_workbook_that_unpacks_to_too_much_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.xlsx"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+        archive.writestr("xl/worksheets/sheet1.xml", b" " * 260_000_000)
+    with pytest.raises(SourceError, match=r"bomb\.xlsx.*260 MB unpacked.*Parquet"):
+        read_frame(path)

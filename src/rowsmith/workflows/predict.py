@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
@@ -62,8 +62,7 @@ def predict_source(
     _require_writable(out, source)
     begin = time.monotonic()
     warnings: list[Fault] = []
-    latencies: list[float] = []
-    rows = 0
+    batches = rows = 0
     with _parts_beside(out) as folder:
         reading = read_batches(source, options or DataSection())
         for number, batch in enumerate(_never_empty(reading.batches)):
@@ -73,13 +72,13 @@ def predict_source(
             if ids is not None:
                 scored.conforming.frame.write_parquet(folder / f"{number:08d}{INPUTS}")
                 pl.DataFrame({ID_COLUMN: ids}).hstack(scored.answers).write_parquet(folder / f"{number:08d}{ANSWERS}")
-            latencies.append(scored.latency_ms)
+            batches += 1
             rows += batch.height
             warnings += scored.conforming.warnings[: MAX_WARNINGS - len(warnings)]
             on_progress(Progress("predict", f"{rows:,} rows scored"))
         whole = _join(folder, out)
         if log is not None:
-            _keep(deployed, log, folder, latencies)
+            _keep(deployed, log, folder, batches)
         whole.replace(out)
     return Scored(out, rows, time.monotonic() - begin, tuple(warnings))
 
@@ -126,19 +125,16 @@ def _never_empty(batches: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 class _ScoredBatch:
     conforming: ConformingFrame
     answers: pl.DataFrame
-    latency_ms: float
 
 
 def _score_batch(deployed: Deployed, batch: pl.DataFrame, first_row: int, where: str) -> _ScoredBatch:
     """Rows are counted over the whole source in what is said about them."""
-    begin = time.monotonic()
     try:
         conforming = deployed.frame(batch, first_row=first_row)
     except SchemaError as problem:
         raise SchemaError(problem.faults, where=problem.where or where, next_step=problem.next_step) from problem
     model = deployed.model
-    answers = model.answer_frame(model.scores(model.encoder.encode(conforming.frame)))
-    return _ScoredBatch(conforming, answers, (time.monotonic() - begin) * 1000)
+    return _ScoredBatch(conforming, model.answer_frame(model.scores(model.encoder.encode(conforming.frame))))
 
 
 def _output(scored: _ScoredBatch, batch: pl.DataFrame, ids: list[str] | None, *, keep_inputs: bool) -> pl.DataFrame:
@@ -158,31 +154,23 @@ def _free_name(name: str, taken: set[str]) -> str:
     return name
 
 
-def _keep(deployed: Deployed, log: PredictionLog, folder: Path, latencies: list[float]) -> None:
+def _keep(deployed: Deployed, log: PredictionLog, folder: Path, batches: int) -> None:
     """Log the rows once all of them are scored: a source that is refused in its middle leaves none in the log."""
-    for number, latency_ms in enumerate(latencies):
+    for number in range(batches):
         inputs = pl.read_parquet(folder / f"{number:08d}{INPUTS}")
         answers = pl.read_parquet(folder / f"{number:08d}{ANSWERS}")
-        ids = answers[ID_COLUMN].to_list()
-        entries = log_entries(deployed, ids, inputs, answers.drop(ID_COLUMN), source="batch", latency_ms=latency_ms)
-        log.append(entries)
+        log.append(_log_entries(deployed, inputs, answers))
 
 
-def log_entries(
-    deployed: Deployed,
-    ids: list[str],
-    inputs: pl.DataFrame,
-    answers: pl.DataFrame,
-    *,
-    source: Literal["api", "page", "batch"],
-    latency_ms: float,
-) -> list[LogEntry]:
-    """What the prediction log keeps of a batch: its conforming rows and the answers, in order."""
+def _log_entries(deployed: Deployed, inputs: pl.DataFrame, answers: pl.DataFrame) -> list[LogEntry]:
+    """What the log keeps of a batch: its conforming rows and the answers, in order. Nobody waited for one of its rows,
+    so there is no latency."""
     now = datetime.now(UTC)
     version = deployed.version
+    given = answer_dicts(answers.drop(ID_COLUMN), deployed.model.labels)
     return [
-        LogEntry(id_, version.name, version.number, now, row, answer, latency_ms, source)
-        for id_, row, answer in zip(ids, inputs.to_dicts(), answer_dicts(answers, deployed.model.labels), strict=True)
+        LogEntry(id_, version.name, version.number, now, row, answer, source="batch")
+        for id_, row, answer in zip(answers[ID_COLUMN], inputs.to_dicts(), given, strict=True)
     ]
 
 

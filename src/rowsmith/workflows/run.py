@@ -18,6 +18,7 @@ from rowsmith.evaluation.score import Evaluation, evaluate
 from rowsmith.ingestion.infer import infer_schema
 from rowsmith.ingestion.snapshot import Snapshot
 from rowsmith.monitoring.reference import Reference, build_reference
+from rowsmith.recipe import Recipe
 from rowsmith.registry.card import model_card
 from rowsmith.registry.provenance import gather
 from rowsmith.registry.versions import Version
@@ -70,8 +71,7 @@ def run(
     A refusal is an outcome, not an error: see `Outcome.promoted` and `Outcome.gates`. Raises SourceError,
     SchemaError, ChecksFailed, RecipeError, TrainingError, StorageError; nothing is registered then.
     """
-    if project.recipe.target.column is None:
-        raise RecipeError("no target column is named", next_step="name one: rowsmith run DATA --target COLUMN")
+    _require_target(project.recipe)
     snapshot = take_snapshot(project, source, on_progress=on_progress)
     return train_version(project, snapshot, actor=actor, executor=executor, on_progress=on_progress)
 
@@ -86,6 +86,7 @@ def train_version(
     on_progress: OnProgress = no_progress,
 ) -> Outcome:
     """From a snapshot to a registered version, promoted when `promote` is set and the gates pass."""
+    _require_target(project.recipe)
     ingested = examine(project, snapshot, on_progress=on_progress)
     stop_on_errors(ingested.findings, project.recipe)
     begin = time.monotonic()
@@ -95,6 +96,13 @@ def train_version(
     )
     seconds = time.monotonic() - begin
     return _conclude(project, ingested, fitted, seconds, actor, promote, on_progress)
+
+
+def _require_target(recipe: Recipe) -> None:
+    if recipe.target.column is None:
+        raise RecipeError(
+            "no target column is named", next_step="name one with --target COLUMN, or under [target] in rowsmith.toml"
+        )
 
 
 def _conclude(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -31,6 +32,8 @@ INSIDE_ZIP = (
 COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 LARGEST_EXACT = 2.0**53
+# About eight million cells, of which each takes some eighty bytes in memory.
+MAX_UNPACKED_BYTES = 256_000_000
 
 
 class Excel:
@@ -51,6 +54,7 @@ class Excel:
             raise SourceError(
                 "this workbook is protected by a password", where=file.name, next_step="save it without one"
             )
+        _require_size(file)
         with _translated(file):
             workbook = fastexcel.read_excel(file.path)
         sheet = options.sheet if options.sheet is not None else workbook.sheet_names[0]
@@ -59,6 +63,22 @@ class Excel:
                 f'this workbook has no sheet "{sheet}"', where=file.name, allowed=", ".join(workbook.sheet_names)
             )
         return ExcelTable(file, sheet, *_read_sheet(file, workbook, sheet, options.header is not False))
+
+
+def _require_size(file: LocalFile) -> None:
+    """A workbook is read whole, and a small archive may unpack to more than the memory holds. Raises SourceError."""
+    if not zipfile.is_zipfile(file.path):
+        return
+    with zipfile.ZipFile(file.path) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    if unpacked > MAX_UNPACKED_BYTES:
+        raise SourceError(
+            "this workbook is too large to be read whole",
+            where=file.name,
+            received=f"{unpacked / 1e6:,.0f} MB unpacked",
+            allowed=f"{MAX_UNPACKED_BYTES / 1e6:,.0f} MB",
+            next_step="save the sheet as CSV or Parquet, which are read in parts",
+        )
 
 
 class ExcelTable:
