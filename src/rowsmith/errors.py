@@ -44,9 +44,9 @@ class RowsmithError(Exception):
     def _message(self) -> str:
         parts = [
             f"{self.where}: {self.what}" if self.where else self.what,
-            f"received {self.received}" if self.received else "",
-            f"allowed: {self.allowed}" if self.allowed else "",
-            self.next_step,
+            f"Received {self.received}" if self.received else "",
+            f"Allowed: {self.allowed}" if self.allowed else "",
+            self.next_step[:1].upper() + self.next_step[1:],
         ]
         return ". ".join(part.rstrip(".") for part in parts if part) + "."
 

@@ -256,7 +256,7 @@ def test_json_lines_settle_names_and_types_over_all_lines(tmp_path: Path, monkey
 
 
 def test_what_is_no_table_at_all() -> None:
-    with pytest.raises(SourceError, match=r"received a builtins\.int"):
+    with pytest.raises(SourceError, match=r"Received a builtins\.int"):
         read(3)
 
 

@@ -158,7 +158,7 @@ def test_rows_without_a_group_are_groups_of_their_own() -> None:
 
 
 def test_too_few_groups_or_rows() -> None:
-    with pytest.raises(DataError, match=r"5 folds need at least 5 groups.*received 3 groups.*folds = 3"):
+    with pytest.raises(DataError, match=r"5 folds need at least 5 groups.*Received 3 groups.*folds = 3"):
         make_folds(*prepared(["a", "b"] * 30, group=[1, 2, 3] * 20))
     with pytest.raises(DataError, match=r"no rows are left|would be empty"):
         seal(*prepared(["a", "b"] * 30, group=["g"] * 60))

@@ -366,7 +366,7 @@ def test_outcomes_from_a_dataframe(log: PredictionLog, library: Any) -> None:
 
 @pytest.mark.parametrize("missing", ["id", "label"])
 def test_a_table_without_a_column(log: PredictionLog, missing: str) -> None:
-    with pytest.raises(DataError, match=f"there is no {missing}.*received outcome"):
+    with pytest.raises(DataError, match=f"there is no {missing}.*Received outcome"):
         log.label(pl.DataFrame({"outcome": [1]} | {name: ["a"] for name in ("id", "label") if name != missing}))
 
 

@@ -98,9 +98,9 @@ def test_what_does_not_exist_is_named_with_what_does(registry: Registry) -> None
     with pytest.raises(NotFoundError, match=r'no model called "income".*rowsmith run'):
         registry.get("income")
     add(registry)
-    with pytest.raises(NotFoundError, match=r'no model called "price".*allowed: income'):
+    with pytest.raises(NotFoundError, match=r'no model called "price".*Allowed: income'):
         registry.get("price", "latest")
-    with pytest.raises(NotFoundError, match=r"no champion yet.*allowed: champion, latest, 1\. promote"):
+    with pytest.raises(NotFoundError, match=r"no champion yet.*Allowed: champion, latest, 1\. Promote"):
         registry.get("income")
     for ref in (2, 0, -1, "best", "1.0", "٣", "9" * 30, ""):
         with pytest.raises(NotFoundError, match="has no version"):

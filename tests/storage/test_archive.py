@@ -270,7 +270,7 @@ def test_messages_name_the_file_and_the_way_out(model: Path) -> None:
 
 def test_an_unknown_format_names_its_writer(model: Path) -> None:
     edit_manifest(format=7, written_by="rowsmith 9.0")(model)
-    with pytest.raises(ArtifactError, match=r"format 7.*allowed: format 1.*rowsmith 9\.0"):
+    with pytest.raises(ArtifactError, match=r"format 7.*Allowed: format 1.*rowsmith 9\.0"):
         archive.read(model)
 
 

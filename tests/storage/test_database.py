@@ -225,7 +225,7 @@ def test_a_file_in_place_of_the_folder(tmp_path: Path) -> None:
     ],
 )
 def test_a_url_that_cannot_be_used(url: str) -> None:
-    with pytest.raises(StorageError, match=r"allowed: sqlite:///path/to/file\.db or postgresql://") as caught:
+    with pytest.raises(StorageError, match=r"Allowed: sqlite:///path/to/file\.db or postgresql://") as caught:
         open_database(url)
     assert "ada:s3cret" not in str(caught.value) and caught.value.__cause__ is None
 
