@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rowsmith.errors import (
     ArtifactError,
+    ChampionChanged,
     ChecksFailed,
     DataError,
     Fault,
@@ -48,6 +49,7 @@ __all__ = [
     "ArtifactError",
     "AutoClassifier",
     "AutoRegressor",
+    "ChampionChanged",
     "ChecksFailed",
     "DataError",
     "Fault",

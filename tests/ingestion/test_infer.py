@@ -228,9 +228,9 @@ def test_roles() -> None:
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ({"target": {"column": "lefft"}}, r'no column "lefft".*names like it: left'),
+        ({"target": {"column": "lefft"}}, r'no column "lefft".*Names like it: left'),
         ({"target": {"column": "zzz"}}, "Allowed: age, hours, city, joined, left"),
-        ({"columns": {"ignore": ["Age"]}}, "columns.ignore.*names like it: age"),
+        ({"columns": {"ignore": ["Age"]}}, "columns.ignore.*Names like it: age"),
         ({"columns": {"kinds": {"towm": "text"}}}, 'no column "towm"'),
         ({"target": {"column": "left"}, "columns": {"ignore": ["left"]}}, "is the target"),
         ({"columns": {"time": "city"}}, "not of dates or numbers"),

@@ -194,7 +194,7 @@ def test_a_server_that_was_restarted_is_found_again(postgresql: PostgresServer) 
     log = PredictionLog(open_database(postgresql.new_database()))
     log.append([entry("before")])
     postgresql.kill()
-    with pytest.raises(StorageError, match="check that the database server runs"):
+    with pytest.raises(StorageError, match="Check that the database server runs"):
         log.append([entry("lost")])
     postgresql.start()
     log.append([entry("after")])

@@ -264,7 +264,7 @@ def test_arrays_that_unpack_to_more_than_is_allowed_are_refused(model: Path, mon
 
 def test_messages_name_the_file_and_the_way_out(model: Path) -> None:
     change_a_byte(model)
-    with pytest.raises(ArtifactError, match=r"booster: .*changed after it was written.*restore it"):
+    with pytest.raises(ArtifactError, match=r"booster: .*changed after it was written.*Restore it"):
         archive.read(model)
 
 

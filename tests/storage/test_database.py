@@ -71,7 +71,7 @@ def test_an_older_database_is_brought_up_to_date(database_url: str, monkeypatch:
 def test_a_newer_database_is_refused(database: Database, database_url: str) -> None:
     with database.writing() as connection:
         connection.execute(text("INSERT INTO rowsmith_migrations VALUES (99, 'from the future', '')"))
-    with pytest.raises(StorageError, match=r"newer release.*version 99.*upgrade Rowsmith"):
+    with pytest.raises(StorageError, match=r"newer release.*version 99.*Upgrade Rowsmith"):
         open_database(database_url)
 
 
@@ -162,7 +162,7 @@ def test_a_database_that_is_locked_for_too_long(database: Database, database_url
     with database.writing(lock="rowsmith_migrations"):
         for _ in range(2):
             with (
-                pytest.raises(StorageError, match=r"lock.*another process held the database for too long"),
+                pytest.raises(StorageError, match=r"lock.*Another process held the database for too long"),
                 impatient.writing(lock="rowsmith_migrations"),
             ):
                 pass
@@ -185,7 +185,7 @@ def test_a_full_disk_is_a_storage_error_and_keeps_what_was_there(tmp_path: Path)
     statement = text("INSERT INTO rowsmith_migrations VALUES (:n, :title, '')")
     with opened.writing() as connection:
         connection.execute(statement, {"n": 50, "title": "kept"})
-    with pytest.raises(StorageError, match=r"disk is full.*free some space"), opened.writing() as connection:
+    with pytest.raises(StorageError, match=r"disk is full.*Free some space"), opened.writing() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
         # SQLite answers a page beyond this limit as it does a disk without room for it.
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
@@ -232,7 +232,7 @@ def test_a_url_that_cannot_be_used(url: str) -> None:
 
 @pytest.mark.parametrize("address", ["ada:s3cret@127.0.0.1:1/db", "127.0.0.1:1/db?user=ada&password=s3cret"])
 def test_a_server_that_is_not_there(address: str) -> None:
-    with pytest.raises(StorageError, match=r"127\.0\.0\.1.*check that the database server runs") as caught:
+    with pytest.raises(StorageError, match=r"127\.0\.0\.1.*Check that the database server runs") as caught:
         open_database(f"postgresql://{address}")
     assert "s3cret" not in str(caught.value)
 
@@ -307,7 +307,7 @@ def test_a_file_that_was_replaced_is_not_written_to(tmp_path: Path) -> None:
     copy.close()
     for file in tmp_path.glob("rowsmith.db*"):
         file.unlink()
-    with pytest.raises(StorageError, match=r"deleted or replaced.*restore it"):
+    with pytest.raises(StorageError, match=r"deleted or replaced.*Restore it"):
         database.begin_raw(raw)
     kept.rename(tmp_path / "rowsmith.db")
     with pytest.raises(StorageError, match="deleted or replaced"):

@@ -138,7 +138,7 @@ def test_names_that_can_be_used(name: str, package: str) -> None:
      "rowsmith", "tests", "data", ".", ".."],
 )  # fmt: skip
 def test_names_that_cannot_be_used(name: str) -> None:
-    with pytest.raises(UsageError, match="for example: rowsmith init") as caught:
+    with pytest.raises(UsageError, match="For example: rowsmith init") as caught:
         package_of(name)
     proposal = caught.value.next_step.rsplit(" ", 1)[1]
     assert package_of(proposal), "what the message proposes can be used"
