@@ -110,3 +110,9 @@ def test_contributing_names_files_and_lists_that_exist() -> None:
             assert list((ROOT / "src" / "rowsmith").rglob(name.split("/")[-1])), name
         for name in re.findall(r"`([A-Z_]+)`", listed_in):
             assert re.search(rf"^{name}\b", source, re.MULTILINE), name
+
+
+def test_every_decision_is_listed() -> None:
+    folder = ROOT / "docs" / "decisions"
+    listed = (folder / "README.md").read_text(encoding="utf-8")
+    assert not [path.name for path in folder.glob("0*.md") if f"]({path.name})" not in listed]
