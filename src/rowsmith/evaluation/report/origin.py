@@ -13,6 +13,7 @@ from rowsmith.types import ColumnKind, JsonObject
 
 NOTHING = "\N{EN DASH}"
 TRIALS = 100
+TRIALS_SHOWN = 10
 MAX_LEVELS = 100
 SEVERITIES = ("error", "warning", "info")
 
@@ -74,7 +75,7 @@ def _typical(column: Mapping[str, Any]) -> str:
 
 
 def leaderboard_of(trials: Sequence[Mapping[str, Any]]) -> JsonObject:
-    """The first hundred trials, and how many there are."""
+    """The first hundred trials, and how many there are. What is not in the model, nor near the top, is folded away."""
     rows = [
         {
             "place": place + 1,
@@ -90,7 +91,9 @@ def leaderboard_of(trials: Sequence[Mapping[str, Any]]) -> JsonObject:
         }
         for place, trial in enumerate(trials[:TRIALS])
     ]
-    return {"rows": rows, "left_out": max(len(trials) - TRIALS, 0), "count": len(trials)}
+    shown = [row for row in rows if row["weight"] or row["place"] <= TRIALS_SHOWN]
+    others = [row for row in rows if not row["weight"] and row["place"] > TRIALS_SHOWN]
+    return {"rows": shown, "others": others, "left_out": max(len(trials) - TRIALS, 0), "count": len(trials)}
 
 
 def _setting(value: Any) -> str:
