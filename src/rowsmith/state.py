@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from rowsmith.types import Array, JsonObject
 
@@ -22,9 +21,3 @@ class State:
     arrays: Mapping[str, Array] = field(default_factory=dict)
     blobs: Mapping[str, bytes] = field(default_factory=dict)
     children: Mapping[str, State] = field(default_factory=dict)
-
-
-class Stateful(Protocol):
-    """Has a `to_state`; its class has `kind` and a classmethod `from_state(state)` that undoes it exactly."""
-
-    def to_state(self) -> State: ...

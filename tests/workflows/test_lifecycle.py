@@ -205,7 +205,15 @@ def test_of_two_runs_at_once_the_later_one_faces_the_earlier(project: Project) -
         list(pool.map(run_with, range(3)))
     first, *later = project.registry.ledger("loans")
     assert first.reason.startswith("first champion")
-    assert all(line.reason.startswith(f"challenged version {line.from_number};") for line in later)
+    assert all(f"version {line.from_number}" in line.reason for line in later)
+
+
+def test_the_ledger_says_where_nothing_was_compared(project: Project, outcome: Outcome, executor: Executor) -> None:
+    renamed = project.with_recipe(project.recipe.changed(target={"column": "failed"}))
+    second = run(renamed, loans().rename({"default": "failed"}), executor=executor)
+    assert second.promoted and second.challenge.comparison is None
+    reason = project.registry.ledger("loans")[-1].reason
+    assert reason.startswith("replaced version 1 without a comparison: the champion answers another question")
 
 
 def test_targets_too_large_for_a_learner_are_told(table: pl.DataFrame, executor: Executor) -> None:

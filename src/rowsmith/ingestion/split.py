@@ -29,7 +29,6 @@ from rowsmith.schema import NUMERIC_KINDS, Column, Schema
 from rowsmith.types import Array, ColumnKind, Role, Rows
 
 Fold = tuple[Rows, Rows]
-NO_TIME = np.iinfo(np.int64).min
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,11 @@ def remember_learned(folder: Path, frame: pl.DataFrame) -> None:
 
 
 def was_learned(folder: Path, frame: pl.DataFrame) -> Array:
-    """Which rows a version was trained on: shape (rows,), boolean. All True where that cannot be known."""
+    """Which rows a version was trained on: shape (rows,), boolean.
+
+    All True for a version that kept no hashes. None where it was trained on columns that are not there: whether it
+    knows a row cannot be told then, and taking it for new favours the champion.
+    """
     path = folder / LEARNED_ROWS
     if not path.exists():
         return np.ones(frame.height, dtype=bool)
@@ -105,8 +110,6 @@ def _row_hashes(frame: pl.DataFrame) -> np.ndarray[Any, np.dtype[np.uint64]]:
 
 
 def _value_hashes(series: pl.Series) -> np.ndarray[Any, np.dtype[np.uint64]]:
-    from hashlib import blake2b
-
     text = series.cast(pl.String, strict=False)
     levels = text.unique()
     hashed = [int.from_bytes(blake2b((level or "\0").encode(), digest_size=8).digest(), "little") for level in levels]

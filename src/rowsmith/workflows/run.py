@@ -276,5 +276,9 @@ def _write_json(path: Path, data: JsonObject) -> None:
 
 
 def _reason(gates: GateReport, rival: Challenge) -> str:
-    first = "first champion" if rival.champion is None else f"challenged version {rival.champion.number}"
-    return f"{first}; {len(gates.results)} gates passed"
+    passed = f"{len(gates.results)} gates passed"
+    if rival.champion is None:
+        return f"first champion; {passed}"
+    if rival.comparison is None:
+        return f"replaced version {rival.champion.number} without a comparison: {rival.reason}; {passed}"
+    return f"challenged version {rival.champion.number}; {passed}"
