@@ -100,6 +100,9 @@ class TrainSection(_Section):
     threshold_metric: str | None = Field(
         None, examples=["f1"], description="what the decision threshold optimises; balanced_accuracy when absent"
     )
+    max_row_ms: float = Field(
+        1.0, gt=0, description="milliseconds that the model may take for a row which comes alone, on a cold cache"
+    )
     interval: float = Field(0.9, gt=0, lt=1, description="share of true values that prediction intervals should cover")
 
 

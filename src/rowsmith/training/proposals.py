@@ -171,8 +171,7 @@ class Tuner:
         return Proposal(family, params, trial)
 
     def _again(self) -> Proposal | None:
-        ranked = sorted(self._known, key=lambda run: (run.error, run.id))
-        ranked = [run for run in ranked if not run.refit][:REPEATED]
+        ranked = _the_best_of_each_family_first([run for run in self._known if not run.refit])[:REPEATED]
         for repeat in range(1, self._repeats + 1):
             for run in ranked:
                 if (run.id, repeat) not in self._repeated:
@@ -193,6 +192,15 @@ class Tuner:
                 )
             self._studies[family.name] = optuna.create_study(sampler=sampler)
         return self._studies[family.name]
+
+
+def _the_best_of_each_family_first(runs: Sequence[Run]) -> list[Run]:
+    ranked = sorted(runs, key=lambda run: (run.error, run.id))
+    places: dict[int, int] = {}
+    seen: dict[str, int] = {}
+    for run in ranked:
+        places[run.id] = seen[run.family] = seen.get(run.family, -1) + 1
+    return sorted(ranked, key=lambda run: places[run.id])
 
 
 def _distributions(space: Space) -> dict[str, Any]:

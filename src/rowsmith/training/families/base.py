@@ -109,9 +109,9 @@ class Family:
     one core, `memory(shape, params)` its megabytes beyond the rows themselves; measurements correct the first.
     `libraries` are the modules that `fit` imports; loading them is not counted as its time.
     `quick` is a configuration that gives a fair model in the least time, to have one at once.
-    With `refit` a model learned from all rows stands for the trial, instead of the bag of the fold models: right
-    for families that gain nothing from averaging their like. `restorers` rebuild the
-    family's learners from their State.
+    With `refit` a model learned from all rows stands for the trial, instead of the bag of the fold models, on small
+    tables too: right for families that gain nothing from averaging their like. `more_rounds` is how many times the
+    rounds of the folds such a model needs. `restorers` rebuild the family's learners from their State.
     """
 
     name: str
@@ -125,6 +125,7 @@ class Family:
     libraries: tuple[str, ...] = ()
     quick: Params | None = None
     refit: bool = False
+    more_rounds: float = 1.0
 
 
 class Stopping:

@@ -260,4 +260,5 @@ FAMILY = Family(
     memory=memory,
     restorers=RESTORERS,
     libraries=("catboost",),
+    more_rounds=1.1,
 )

@@ -156,4 +156,5 @@ FAMILY = Family(
     restorers=RESTORERS,
     libraries=("lightgbm",),
     quick=QUICK,
+    more_rounds=1.1,
 )

@@ -156,4 +156,5 @@ FAMILY = Family(
     memory=memory,
     restorers=RESTORERS,
     libraries=("xgboost",),
+    more_rounds=1.1,
 )
