@@ -55,6 +55,11 @@ class Learner(Protocol):
         """Shape (features,) to (classes,) or (1,): the very bits that `predict` gives for this row."""
         ...
 
+    @property
+    def row_us(self) -> float:
+        """Microseconds that the learner adds to the answer for one row: guessed from its size, never by a clock."""
+        ...
+
     def to_state(self) -> State: ...
 
 
