@@ -59,7 +59,7 @@ class Learner(Protocol):
 
     @property
     def row_us(self) -> float:
-        """Microseconds that a row is expected to take."""
+        """Microseconds that the learner adds to the answer for one row: guessed from its size, never by a clock."""
         ...
 
     def to_state(self) -> State: ...

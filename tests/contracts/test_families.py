@@ -86,6 +86,18 @@ def test_a_learner_survives_the_archive(name: str, task: Task, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("name", "task"), CASES)
+def test_a_row_has_a_price_that_grows_with_the_learner(name: str, task: Task, tmp_path: Path) -> None:
+    """And that the learner keeps in the archive, so that a replay finds the same."""
+    _, learner, _ = fitted(name, task)
+    _, larger, _ = fitted(name, task, 10 * FEW_ROUNDS)
+    again = restore(archive.read(archive.write(tmp_path / "learner", learner.to_state())))
+    assert again.row_us == learner.row_us
+    # A longer fit of a linear model is no larger; no learner of so few rounds takes long.
+    assert 0 < learner.row_us <= larger.row_us
+    assert learner.row_us < 100
+
+
+@pytest.mark.parametrize(("name", "task"), CASES)
 def test_the_rounds_it_used_give_the_same_bytes_again(name: str, task: Task) -> None:
     _, learner, used = fitted(name, task, None)
     _, again, used_again = fitted(name, task, used)

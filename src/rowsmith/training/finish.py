@@ -73,7 +73,7 @@ class _Top:
             threshold = objective.threshold(self.threshold_metric, answers, rows)
         if self.task is Task.REGRESSION:
             width = interval_width(answers[:, 0], truth, self.options.interval)
-        row_us = sum(getattr(member.learner, "row_us", 20.0) for member in members)
+        row_us = sum(member.learner.row_us for member in members)
         score = objective.score(answers, rows)
         return Answering(members, calibrator, threshold, width, score, row_us), answers
 

@@ -96,9 +96,7 @@ def run_unit(reference: DataReference, unit: Unit) -> UnitResult:
         raise ValueError("the model answers with numbers that are not finite")
     state = learner.to_state()
     seconds = time.monotonic() - start
-    return UnitResult(
-        scores, state, rounds, seconds, digest_of_result(scores, state), _peak_mb(), getattr(learner, "row_us", 20.0)
-    )
+    return UnitResult(scores, state, rounds, seconds, digest_of_result(scores, state), _peak_mb(), learner.row_us)
 
 
 def learn(data: TrainingData, fold: Fold, unit: Unit, *, deadline: float | None = None) -> tuple[Learner, int]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from rowsmith.state import State
+from rowsmith.training.families import price
 from rowsmith.types import Array, Matrix, Scores2D, Vector
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ class Constant:
     def predict_row(self, vector: Matrix) -> Vector:
         return self._answer.copy()
 
+    @property
+    def row_us(self) -> float:
+        return price.LEARNER_US
+
     def to_state(self) -> State:
         return State(self.kind, arrays={"answer": self._answer})
 
@@ -70,6 +75,10 @@ class SomeClasses:
         scores = np.full(self._classes, self._floor)
         scores[self._present] = self._share * self._learner.predict_row(vector)
         return scores
+
+    @property
+    def row_us(self) -> float:
+        return price.LEARNER_US + self._learner.row_us
 
     def to_state(self) -> State:
         return State(
@@ -102,6 +111,10 @@ class ScaledTarget:
 
     def predict_row(self, vector: Matrix) -> Vector:
         return self._undo(self._learner.predict_row(vector))
+
+    @property
+    def row_us(self) -> float:
+        return price.LEARNER_US + self._learner.row_us
 
     def _undo(self, scores: Array) -> Array:
         scores = self._offset + self._scale * scores

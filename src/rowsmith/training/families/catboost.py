@@ -17,6 +17,7 @@ import numpy as np
 
 from rowsmith.state import State
 from rowsmith.training.data import Shape
+from rowsmith.training.families import price
 from rowsmith.training.families.base import Family, Fit, Fitted, Params, Part, Real, Restorer, Space, Whole
 from rowsmith.training.families.links import sigmoid, softmax, two_classes
 from rowsmith.training.families.tree_learner import clipped, prepare
@@ -212,6 +213,11 @@ class SymmetricTrees:
         steps = np.concatenate([self._bias[None, :], self._all_leaves[place]])
         # accumulate() adds in the order of the trees, as `predict` does; sum() would add in pairs.
         return np.asarray(self._answer(np.add.accumulate(steps, axis=0)[-1:])[0])
+
+    @property
+    def row_us(self) -> float:
+        trees = price.of_symmetric_trees(*self._columns.shape, self._leaves.shape[2])
+        return price.LEARNER_US + trees + price.of_encoding(self._encoding)
 
     def _answer(self, sums: Scores2D) -> Scores2D:
         if self._task is Task.REGRESSION:

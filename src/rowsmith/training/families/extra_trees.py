@@ -44,7 +44,7 @@ def portfolio(shape: Shape) -> tuple[Params, ...]:
     settings = {
         Task.BINARY: ((few, 10), (0.5, 3), (1.0, 1), (few, 1)),
         Task.MULTICLASS: ((few, 1), (1.0, 1), (0.5, 1), (few, 5)),
-        Task.REGRESSION: ((0.5, 1), (1.0, 1), (few, 3), (0.5, 5)),
+        Task.REGRESSION: ((0.5, 1), (1.0, 2), (few, 2), (0.5, 5)),
     }[shape.task]
     return tuple({"max_features": share, "rows_in_leaf": rows, "trees": TREES} for share, rows in settings)
 

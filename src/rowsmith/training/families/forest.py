@@ -16,6 +16,7 @@ import numpy as np
 
 from rowsmith.errors import ArtifactError
 from rowsmith.state import State
+from rowsmith.training.families import price
 from rowsmith.training.families.base import Restorer
 from rowsmith.training.families.evaluator import Evaluator
 from rowsmith.training.families.links import two_classes
@@ -125,6 +126,11 @@ class Forest:
         if self._table.shape[1] > 1:
             found = self._table[self._codes[self._first + found.astype(np.int64)]].sum(axis=0)
         return np.asarray(self._answer(found[None, :])[0])
+
+    @cached_property
+    def row_us(self) -> float:
+        trees = price.of_forest(self._leaves, self._table.shape[1])
+        return price.LEARNER_US + trees + price.of_encoding(self._encoding)
 
     def _answer(self, total: Array) -> Scores2D:
         mean = (total + self._prior) / (self._count + self._prior_trees)

@@ -12,6 +12,7 @@ import numpy as np
 
 from rowsmith.state import State
 from rowsmith.training.data import Shape
+from rowsmith.training.families import price
 from rowsmith.training.families.base import Family, Fit, Fitted, Params, Real, Space
 from rowsmith.training.families.links import sigmoid, softmax, two_classes
 from rowsmith.transformation.dense import DenseView
@@ -142,6 +143,10 @@ class LinearLearner:
     def predict_row(self, vector: Matrix) -> Vector:
         with np.errstate(all="ignore"):
             return np.asarray(self._answer(vector[None, :])[0])
+
+    @property
+    def row_us(self) -> float:
+        return price.LEARNER_US + price.of_linear(self._view.width, len(self._coefficients))
 
     def _answer(self, matrix: Matrix) -> Scores2D:
         dense = np.ascontiguousarray(self._view.apply(matrix))

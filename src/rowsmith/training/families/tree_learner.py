@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
 from rowsmith.state import State
 from rowsmith.training.data import Shape
+from rowsmith.training.families import price
 from rowsmith.training.families.base import Fit, Part
 from rowsmith.training.families.evaluator import Evaluator
 from rowsmith.transformation.target_encoding import TargetEncoding
@@ -62,9 +64,13 @@ class TreeLearner:
         self._binary = shape.task.is_classification and shape.classes == 2
         self._classes = shape.classes
         self._encoding = encoding
-        outputs = shape.classes if shape.task.is_classification and not self._binary else 1
+        self._outputs = shape.classes if shape.task.is_classification and not self._binary else 1
         self._text = text
-        self._trees = Evaluator(text, outputs=outputs)
+
+    @cached_property
+    def _trees(self) -> Evaluator:
+        """Made when it is first asked: a search weighs many learners that are never asked again."""
+        return Evaluator(self._text, outputs=self._outputs)
 
     def predict(self, matrix: Matrix) -> Scores2D:
         scores = self._trees.predict(self._encoding.apply(matrix) if self._encoding else matrix)
@@ -76,6 +82,10 @@ class TreeLearner:
             event = scores[0]
             return np.array([1.0 - event, event])
         return scores
+
+    @cached_property
+    def row_us(self) -> float:
+        return price.LEARNER_US + price.of_text(self._text) + price.of_encoding(self._encoding)
 
     def to_state(self) -> State:
         task = Task.REGRESSION if self._classes == 0 else Task.BINARY if self._binary else Task.MULTICLASS
