@@ -216,8 +216,9 @@ class SymmetricTrees:
 
     @property
     def row_us(self) -> float:
-        trees = price.of_symmetric_trees(*self._columns.shape, self._leaves.shape[2])
-        return price.LEARNER_US + trees + price.of_encoding(self._encoding)
+        trees, depth = self._columns.shape
+        own = price.of_symmetric_trees(trees, depth, self._leaves.shape[2])
+        return price.LEARNER_US + own + price.of_encoding(self._encoding)
 
     def _answer(self, sums: Scores2D) -> Scores2D:
         if self._task is Task.REGRESSION:

@@ -1,6 +1,6 @@
 """How accurate a model is for the time it takes, and what it costs to use: Rowsmith beside its peers.
 
-    python benchmarks/accuracy/run.py --data DATASETS.json --out results.jsonl [--seconds 60] [--peers PEERS.jsonl]
+    python benchmarks/accuracy.py --data DATASETS.json --out results.jsonl [--seconds 60] [--peers PEERS.jsonl]
 
 `DATASETS.json` lists tables as `{"name", "file", "target", "task", "metric"}`, files beside it in Parquet. Each table
 is split in five (shuffled, stratified for classes, random state 0), and the first `--folds` of them are used. Every fit
@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import psutil
-from report import report
+from accuracy_report import report
 from sklearn.metrics import log_loss, roc_auc_score, root_mean_squared_error
 from sklearn.model_selection import KFold, StratifiedKFold
 
@@ -70,7 +70,7 @@ def run_one(table: dict[str, Any], frame: pl.DataFrame, fold: int, args: argpars
         job = {"train": str(folder / "train.parquet"), "test": str(folder / "test.parquet"), "target": target}
         job |= {"task": table["task"], "metric": metric, "seconds": args.seconds, "cores": args.cores}
         (folder / "job.json").write_text(json.dumps(job | {"seed": args.seed, "portfolio": portfolio}))
-        record |= watched([sys.executable, str(HERE / "fit.py"), str(folder / "job.json")], folder / "log.txt")
+        record |= watched([sys.executable, str(HERE / "accuracy_fit.py"), str(folder / "job.json")], folder / "log.txt")
         try:
             labels = [] if table["task"] == "regression" else sorted(frame[target].cast(pl.String).unique())
             record["score"] = score(test[target], pl.read_parquet(folder / "predictions.parquet"), labels, metric)
