@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
+import os
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -107,7 +109,7 @@ class TrainingData:
 
     def save(self, folder: Path) -> None:
         """Write arrays as .npy files that `load` maps into memory."""
-        np.save(folder / "matrix.npy", np.ascontiguousarray(self.matrix))
+        _place(self.matrix, folder / "matrix.npy")
         np.save(folder / "target.npy", self.target)
         if self.weights is not None:
             np.save(folder / "weights.npy", self.weights)
@@ -148,6 +150,29 @@ class TrainingData:
             classes=meta["classes"],
             repeats=sets[1:],
         )
+
+
+def mapped_matrix(path: Path, rows: int, columns: int) -> Matrix:
+    """A matrix of zeros in a new .npy file; `TrainingData.save` then shares that file instead of copying it.
+
+    Raises OSError where there is no room: a map of a file that the disk cannot hold would end the process.
+    """
+    matrix: Matrix = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(rows, columns))
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return matrix
+
+
+def _place(matrix: Matrix, path: Path) -> None:
+    """As a file: by another name where it is one already (the whole of it, not a part), else written."""
+    if isinstance(matrix, np.memmap) and isinstance(matrix.base, mmap.mmap) and matrix.flags.c_contiguous:
+        try:
+            os.link(str(matrix.filename), path)
+        except OSError:  # another disk, a file system without links, or a file that is gone
+            pass
+        else:
+            return
+    np.save(path, np.ascontiguousarray(matrix))
 
 
 def covered_rows(data: TrainingData, folds: int) -> Rows:
