@@ -44,6 +44,7 @@ class TrainingData:
     numbers (float64); `classes` is 0 for regression. `weights` is None or shape (rows,), positive.
     `folds` are pairs of row positions (train, validation); validation parts must not overlap. `repeats` are
     further sets of folds of the same kind (other shuffles), used on small tables where time permits.
+    `folder` is where `load` found it, and where processes may leave for each other what they made of it.
     """
 
     matrix: Matrix
@@ -54,6 +55,7 @@ class TrainingData:
     task: Task
     classes: int
     repeats: tuple[tuple[Fold, ...], ...] = ()
+    folder: Path | None = None
 
     @property
     def outputs(self) -> int:
@@ -149,6 +151,7 @@ class TrainingData:
             task=Task(meta["task"]),
             classes=meta["classes"],
             repeats=sets[1:],
+            folder=folder,
         )
 
 
