@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
+import os
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +44,7 @@ class TrainingData:
     numbers (float64); `classes` is 0 for regression. `weights` is None or shape (rows,), positive.
     `folds` are pairs of row positions (train, validation); validation parts must not overlap. `repeats` are
     further sets of folds of the same kind (other shuffles), used on small tables where time permits.
+    `folder` is where `load` found it, and where processes may leave for each other what they made of it.
     """
 
     matrix: Matrix
@@ -52,6 +55,7 @@ class TrainingData:
     task: Task
     classes: int
     repeats: tuple[tuple[Fold, ...], ...] = ()
+    folder: Path | None = None
 
     @property
     def outputs(self) -> int:
@@ -107,7 +111,7 @@ class TrainingData:
 
     def save(self, folder: Path) -> None:
         """Write arrays as .npy files that `load` maps into memory."""
-        np.save(folder / "matrix.npy", np.ascontiguousarray(self.matrix))
+        _place(self.matrix, folder / "matrix.npy")
         np.save(folder / "target.npy", self.target)
         if self.weights is not None:
             np.save(folder / "weights.npy", self.weights)
@@ -147,7 +151,31 @@ class TrainingData:
             task=Task(meta["task"]),
             classes=meta["classes"],
             repeats=sets[1:],
+            folder=folder,
         )
+
+
+def mapped_matrix(path: Path, rows: int, columns: int) -> Matrix:
+    """A matrix of zeros in a new .npy file; `TrainingData.save` then shares that file instead of copying it.
+
+    Raises OSError where there is no room: a map of a file that the disk cannot hold would end the process.
+    """
+    matrix: Matrix = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(rows, columns))
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return matrix
+
+
+def _place(matrix: Matrix, path: Path) -> None:
+    """As a file: by another name where it is one already (the whole of it, not a part), else written."""
+    if isinstance(matrix, np.memmap) and isinstance(matrix.base, mmap.mmap) and matrix.flags.c_contiguous:
+        try:
+            os.link(str(matrix.filename), path)
+        except OSError:  # another disk, a file system without links, or a file that is gone
+            pass
+        else:
+            return
+    np.save(path, np.ascontiguousarray(matrix))
 
 
 def covered_rows(data: TrainingData, folds: int) -> Rows:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +18,26 @@ from rowsmith.errors import DataError, RecipeError
 from rowsmith.evaluation.metrics import default_metric, get_metric, metrics_for
 from rowsmith.ingestion.infer import infer_schema
 from rowsmith.ingestion.sources import read_frame
-from rowsmith.ingestion.split import Fold, Split, make_folds, rows_with_target, seal
+from rowsmith.ingestion.split import Fold, Split, make_folds, rows_with_target, seal, take_rows
 from rowsmith.model import TrainedModel
 from rowsmith.recipe import Recipe, TrainSection
 from rowsmith.schema import Schema
 from rowsmith.training import BAG_ROWS, Answering, TrainingData, TrainingResult, run_search
+from rowsmith.training.data import mapped_matrix
 from rowsmith.transformation import fit_encoder
-from rowsmith.types import Array, JsonObject, Metric, OnProgress, Progress, Role, Rows, Task, Vector, no_progress
+from rowsmith.types import (
+    Array,
+    JsonObject,
+    Matrix,
+    Metric,
+    OnProgress,
+    Progress,
+    Role,
+    Rows,
+    Task,
+    Vector,
+    no_progress,
+)
 from rowsmith.workflows.scratch import scratch
 
 DEFAULT_SECONDS = 60.0
@@ -30,6 +45,7 @@ MAX_TARGET = 1e18
 # Kept back for scoring the sealed test part after the search, as a share of the budget.
 SCORING_SHARE = 0.02
 REPEATS = 3
+LEAST_MAPPED_BYTES = 32_000_000
 
 
 @dataclass(frozen=True)
@@ -186,13 +202,14 @@ def fit(
     Raises DataError, RecipeError, TrainingError.
     """
     metric, threshold_metric = metric_of(schema, recipe), threshold_metric_of(schema, recipe)
-    known = rows_with_target(frame, schema)
-    row_weights(frame[known], schema, known)  # refused before any work, with the rows counted as they came
+    if schema.only(Role.WEIGHT) is not None:
+        known = rows_with_target(frame, schema)
+        row_weights(frame[known], schema, known)  # refused before any work, with the rows counted as they came
     frame, target = labelled_rows(frame, schema)
     split = seal(frame, schema, recipe)
     on_progress(Progress("encode", f"{len(split.train):,} rows to train on, {len(split.test):,} sealed for the test"))
-    data, encoder = encode_training_rows(frame[split.train], target[split.train], schema, recipe)
     with scratch() as work_dir:
+        data, encoder = encode_training_rows(frame, target, split.train, schema, recipe, folder=work_dir)
         result = run_search(
             data,
             metric,
@@ -216,7 +233,7 @@ def labelled_rows(frame: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, Ar
         raise RecipeError(
             "there is no target column", next_step="name one with --target or under [target] in rowsmith.toml"
         )
-    labelled = frame[rows_with_target(frame, schema)]
+    labelled = take_rows(frame, rows_with_target(frame, schema))
     if labelled.height == 0:
         raise DataError("every row lacks its target", where=f'column "{column.name}"')
     target = encode_target(labelled[column.name], schema)
@@ -239,19 +256,24 @@ def _require_size(target: Array, name: str) -> None:
 
 
 def encode_training_rows(
-    frame: pl.DataFrame, target: Array, schema: Schema, recipe: Recipe
+    frame: pl.DataFrame, target: Array, rows: Rows, schema: Schema, recipe: Recipe, *, folder: Path | None = None
 ) -> tuple[TrainingData, Any]:
-    """The training part as numbers, with its folds; and the encoder, which looked at nothing else."""
+    """The rows at some positions as numbers, with their folds; and the encoder, which looked at nothing else.
+
+    A large matrix is made as a file in `folder`, where there is one, so that memory holds it once for all processes.
+    """
     assert schema.task is not None
-    conforming = Conformer(schema).frame(frame).frame
+    every = len(rows) == frame.height
+    conforming = Conformer(schema).columns(frame, None if every else rows)
     encoder = fit_encoder(conforming, schema)
+    of_roles = take_rows(frame.select(column.name for column in schema if column.roles), rows)
     data = TrainingData(
-        matrix=encoder.encode(conforming),
+        matrix=encoder.encode(conforming, _room_in(folder, len(rows), len(encoder.features))),
         features=encoder.features,
-        target=target,
-        weights=row_weights(frame, schema),
-        folds=make_folds(frame, schema, recipe),
-        repeats=_repeats(frame, schema, recipe),
+        target=target if every else target[rows],
+        weights=row_weights(of_roles, schema),
+        folds=make_folds(of_roles, schema, recipe),
+        repeats=_repeats(of_roles, schema, recipe),
         task=schema.task,
         classes=len(schema.labels),
     )
@@ -263,6 +285,16 @@ def _repeats(frame: pl.DataFrame, schema: Schema, recipe: Recipe) -> tuple[tuple
     if frame.height >= BAG_ROWS or schema.only(Role.TIME) is not None:
         return ()
     return tuple(make_folds(frame, schema, recipe, repeat=repeat) for repeat in range(1, REPEATS + 1))
+
+
+def _room_in(folder: Path | None, rows: int, columns: int) -> Matrix | None:
+    """Zeros in a file of the folder; None for a small matrix, and where that cannot be done."""
+    if folder is None or os.name != "posix" or 4 * rows * columns < LEAST_MAPPED_BYTES:
+        return None  # Windows does not remove a folder of which a file is mapped
+    try:
+        return mapped_matrix(folder / "encoded.npy", rows, columns)
+    except OSError:
+        return None
 
 
 def row_weights(frame: pl.DataFrame, schema: Schema, positions: Rows | None = None) -> Vector | None:

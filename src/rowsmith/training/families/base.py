@@ -9,13 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from rowsmith.state import State
-from rowsmith.training.data import Shape
-from rowsmith.types import Array, Feature, Matrix, Task, Vector
+from rowsmith.training.data import Shape, TrainingData
+from rowsmith.types import Array, Feature, Matrix, Rows, Task, Vector
 
 if TYPE_CHECKING:  # a worker process needs no dataframe library
     from rowsmith.model import Learner
@@ -61,6 +62,32 @@ class Part:
     weights: Vector | None = None
 
 
+class DrawnPart(Part):
+    """Rows of a large table. Its matrix is a copy of them, made when somebody asks for it, and then kept."""
+
+    data: TrainingData | None
+    rows: Rows
+
+    def __init__(
+        self,
+        matrix: Matrix | None = None,
+        target: Array | None = None,
+        weights: Vector | None = None,
+        *,
+        data: TrainingData | None = None,
+        rows: Rows | None = None,
+    ) -> None:
+        """Either `data` and `rows`, or a `matrix` (which is what `replace` gives)."""
+        self.__dict__.update(target=target, weights=weights, data=data, rows=rows)
+        if matrix is not None:
+            self.__dict__["matrix"] = matrix
+
+    @cached_property
+    def matrix(self) -> Matrix:
+        assert self.data is not None
+        return np.ascontiguousarray(self.data.matrix[self.rows])
+
+
 @dataclass(frozen=True)
 class Fit:
     """One piece of learning.
@@ -85,7 +112,7 @@ class Fit:
     @property
     def shape(self) -> Shape:
         widest = max((feature.levels for feature in self.features), default=0)
-        return Shape(len(self.train.matrix), self.train.matrix.shape[1], self.classes, self.task, widest)
+        return Shape(len(self.train.target), len(self.features), self.classes, self.task, widest)
 
     @property
     def out_of_time(self) -> bool:

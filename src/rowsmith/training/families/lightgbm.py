@@ -8,8 +8,21 @@ from typing import Any
 import numpy as np
 
 from rowsmith.training.data import Shape
-from rowsmith.training.families.base import Choice, Family, Fit, Fitted, Params, Part, Real, Space, Stopping, Whole
-from rowsmith.training.families.tree_learner import RESTORERS, TreeLearner, prepare
+from rowsmith.training.families.base import (
+    Choice,
+    DrawnPart,
+    Family,
+    Fit,
+    Fitted,
+    Params,
+    Part,
+    Real,
+    Space,
+    Stopping,
+    Whole,
+)
+from rowsmith.training.families.bins import bins_of, is_binned, subset
+from rowsmith.training.families.tree_learner import RESTORERS, Prepared, TreeLearner, prepare
 from rowsmith.training.families.trees import trimmed
 from rowsmith.types import Array, Task
 
@@ -88,18 +101,19 @@ def fit(fit: Fit) -> Fitted:
 
     ready = prepare(fit, native_levels=int(fit.params["native_levels"]))
     settings = _settings(fit)
-    data = _dataset(lightgbm, ready.train, ready.native, settings)
-    booster = lightgbm.Booster(settings, data)
-    if ready.validation is not None:
-        booster.add_valid(_dataset(lightgbm, ready.validation, ready.native, settings, reference=data), "validation")
+    train, validation = _datasets(lightgbm, ready, settings)
+    booster = lightgbm.Booster(settings, train)
+    if validation is not None:
+        booster.add_valid(validation, "validation")
     stopping = Stopping(fit, patience=int(20 + 2 / fit.params["learning_rate"]))
     for _ in range(fit.rounds or int(fit.params["rounds"])):
         finished = booster.update()
-        loss = booster.eval_valid()[0][2] if ready.validation is not None else None
+        loss = booster.eval_valid()[0][2] if validation is not None else None
         if stopping.after_round(loss) or finished:
             break
     rounds = max(stopping.best_rounds, 1)
-    text = trimmed(booster.model_to_string(num_iteration=rounds), ready.train.matrix.shape[1])
+    columns = len(fit.features) + (len(ready.encoding.features) if ready.encoding else 0)
+    text = trimmed(booster.model_to_string(num_iteration=rounds), columns)
     return Fitted(TreeLearner(text, fit.shape, ready.encoding), rounds)
 
 
@@ -128,6 +142,20 @@ def _objective(fit: Fit) -> dict[str, Any]:
     if fit.task is Task.MULTICLASS:
         return {"objective": "multiclass", "num_class": fit.classes, "metric": "multi_logloss"}
     return {"objective": "l1", "metric": "l1"} if fit.absolute else {"objective": "l2", "metric": "l2"}
+
+
+def _datasets(lightgbm: Any, ready: Prepared, settings: dict[str, Any]) -> tuple[Any, Any]:
+    """Of the training rows, and of those that say when to stop (None where there are none)."""
+    train, validation = ready.train, ready.validation
+    if ready.encoding is None and is_binned(train):
+        assert train.data is not None
+        bins = bins_of(lightgbm, train.data, ready.native, settings["num_threads"])
+        check = subset(lightgbm, bins, validation, settings) if isinstance(validation, DrawnPart) else None
+        return subset(lightgbm, bins, train, settings), check
+    data = _dataset(lightgbm, train, ready.native, settings)
+    if validation is None:
+        return data, None
+    return data, _dataset(lightgbm, validation, ready.native, settings, reference=data)
 
 
 def _dataset(
