@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -11,6 +12,7 @@ import narwhals as nw
 import numpy as np
 import polars as pl
 
+from rowsmith.blend import Blend
 from rowsmith.conform import Conformer, frame_of_rows
 from rowsmith.conform.dataframes import to_polars
 from rowsmith.recipe import Recipe
@@ -109,12 +111,15 @@ class TrainedModel:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "conformer", Conformer(self.schema))
+        object.__setattr__(self, "labels", self.schema.labels)
 
     conformer: Conformer = field(init=False, repr=False, compare=False)
+    labels: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return self.schema.labels
+    @cached_property
+    def _blend(self) -> Blend:
+        shares = [member.weight for member in self.members]
+        return Blend([member.learner for member in self.members], shares, max(len(self.labels), 1))
 
     # -- batch ---------------------------------------------------------------------------------------------
 
@@ -145,9 +150,7 @@ class TrainedModel:
 
     def scores(self, matrix: Matrix) -> Scores2D:
         """Encoded matrix to calibrated probabilities (rows, classes), or numbers (rows, 1)."""
-        total = np.zeros((len(matrix), max(len(self.labels), 1)))
-        for member in self.members:
-            total += member.weight * member.learner.predict(matrix)
+        total = self._blend.predict(matrix)
         return self.calibrator.apply(total) if self.calibrator else total
 
     def answer_frame(self, scores: Scores2D) -> pl.DataFrame:
@@ -176,9 +179,7 @@ class TrainedModel:
 
     def scores_row(self, vector: Matrix) -> Vector:
         """Shape (features,) to (classes,) or (1,)."""
-        total = np.zeros(max(len(self.labels), 1))
-        for member in self.members:
-            total += member.weight * member.learner.predict_row(vector)
+        total = self._blend.predict_row(vector)
         return self.calibrator.apply(total[None, :])[0] if self.calibrator else total
 
     def answer(self, scores: Vector, warnings: tuple[str, ...] = ()) -> Prediction:

@@ -7,8 +7,9 @@ import pytest
 from sklearn.ensemble import ExtraTreesClassifier
 
 from rowsmith.errors import ArtifactError
+from rowsmith.training.families.exact import on_a_grid
 from rowsmith.training.families.extra_trees import FAMILY, LEAST_TREES, MOST_BYTES, TREES
-from rowsmith.training.families.forest import Forest, children, grown_of, on_a_grid
+from rowsmith.training.families.forest import Forest, children, grown_of
 from rowsmith.training.trials import size_of
 from rowsmith.training.unit import Unit, learn
 from rowsmith.types import Matrix, Task

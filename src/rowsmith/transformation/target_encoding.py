@@ -90,6 +90,19 @@ class TargetEncoding:
         """Shape (features,) to (features + encoded,), with the bits of `apply`."""
         return np.concatenate([vector, self.table[self._slots(vector)].ravel()])
 
+    @classmethod
+    def joined(cls, encodings: Sequence[TargetEncoding]) -> TargetEncoding:
+        """One that appends the columns of all of these, in their order. All have the same number of responses."""
+        offsets = np.cumsum([0, *(len(encoding.table) for encoding in encodings[:-1])])
+        pairs = list(zip(encodings, offsets, strict=True))
+        return cls(
+            columns=np.concatenate([encoding.columns for encoding in encodings]),
+            first=np.concatenate([encoding.first + offset for encoding, offset in pairs]),
+            missing=np.concatenate([encoding.missing + offset for encoding, offset in pairs]),
+            table=np.concatenate([encoding.table for encoding in encodings]),
+            features=tuple(feature for encoding in encodings for feature in encoding.features),
+        )
+
     def _slots(self, matrix: Matrix) -> Rows:
         return slots_of(matrix[..., self.columns], self.first, self.missing)
 

@@ -6,7 +6,6 @@ row reaches (or adds up what they hold, where that is one number); a table says 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +18,7 @@ from rowsmith.state import State
 from rowsmith.training.families import price
 from rowsmith.training.families.base import Restorer
 from rowsmith.training.families.evaluator import Evaluator
+from rowsmith.training.families.exact import on_a_grid
 from rowsmith.training.families.links import two_classes
 from rowsmith.training.families.trees import Tree, last_float32, text_in_memory
 from rowsmith.transformation.target_encoding import TargetEncoding
@@ -26,7 +26,6 @@ from rowsmith.types import Array, JsonObject, Matrix, Rows, Scores2D, Task, Vect
 
 KIND = "forest"
 CHUNK_ROWS = 4096
-BITS_OF_A_SUM = 52
 
 
 @dataclass(frozen=True)
@@ -142,19 +141,6 @@ class Forest:
             data["prior_trees"] = self._prior_trees
         children = {"encoding": self._encoding.to_state()} if self._encoding else {}
         return State(KIND, data, arrays=self._arrays, children=children)
-
-
-def on_a_grid(values: Array, terms: int) -> Array:
-    """The numbers as float64, rounded so that a sum of `terms` of them is exact, in whatever order it is taken.
-
-    They become multiples of a power of two with room for the largest sum in the 53 bits of a float64; float32 numbers
-    have 24 bits, so those near the largest do not change at all.
-    """
-    largest = float(np.abs(values).max(initial=0.0)) * max(terms, 1)
-    if largest == 0.0:
-        return values.astype(np.float64)
-    grid = 2.0 ** (math.frexp(largest)[1] - BITS_OF_A_SUM)
-    return np.asarray(np.round(values.astype(np.float64) / grid) * grid)
 
 
 def unpacked(arrays: Mapping[str, Array], leaves: Rows, values: Vector) -> list[Tree]:
