@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,7 @@ def train(
     ignore: Sequence[str] = (),
     sensitive: Sequence[str] = (),
     families: Sequence[str] = (),
+    portfolio: str | Path | None = None,
     max_trials: int | None = None,
     executor: Executor | None = None,
     on_progress: OnProgress = no_progress,
@@ -90,6 +92,7 @@ def train(
         ignore: columns that the model must not see.
         sensitive: columns whose groups are compared in evaluation.
         families: model families to try; all when empty.
+        portfolio: a file with the order in which configurations are tried; the built-in one when absent.
         max_trials: stop after this many configurations. Given without `seconds` the work no longer depends on the
             clock, so the same seed gives the same model.
         executor: any `concurrent.futures.Executor`; local processes when absent.
@@ -119,6 +122,7 @@ def train(
                 "memory_mb": memory_mb,
                 "seed": seed,
                 "families": list(families),
+                "portfolio": None if portfolio is None else str(portfolio),
             },
         },
         where="arguments of train",
@@ -177,10 +181,13 @@ def fit(
     recipe: Recipe,
     *,
     deadline: float | None,
+    root: Path = Path(),
     executor: Executor | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Fitted:
     """Split, encode, search, and compose the model. Rows without a target are left out.
+
+    Paths in the recipe are relative to `root`.
 
     Raises DataError, RecipeError, TrainingError.
     """
@@ -195,7 +202,7 @@ def fit(
         result = run_search(
             data,
             metric,
-            recipe.train,
+            _options(recipe.train, root),
             deadline=_search_deadline(deadline, len(split.test)),
             executor=executor,
             on_progress=on_progress,
@@ -206,6 +213,11 @@ def fit(
     if len(split.test):
         model.facts["test"] = test_score(model, frame[split.test], target[split.test], metric)
     return Fitted(model, frame, target, split, data, result)
+
+
+def _options(options: TrainSection, root: Path) -> TrainSection:
+    """For the search alone: the model keeps the path as it was given, which is the same on every machine."""
+    return options.model_copy(update={"portfolio": str(root / options.portfolio)}) if options.portfolio else options
 
 
 def labelled_rows(frame: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, Array]:

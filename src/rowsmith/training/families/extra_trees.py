@@ -7,6 +7,7 @@ settings to try, what tuning may change, a price, a fit, and a record at the end
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -28,10 +29,13 @@ FEW_LEVELS = 3
 """Categories of more levels are target encoded; the codes of so few are as good as numbers."""
 
 
-def portfolio(shape: Shape) -> tuple[Params, ...]:
+def portfolio(shape: Shape) -> Mapping[str, Params]:
     if shape.outputs > MOST_CLASSES:
-        return ()
-    return ({"max_features": 0.5, "leaf_share": 0.0}, {"max_features": 1.0, "leaf_share": 0.001})
+        return {}
+    return {
+        "middle": {"max_features": 0.5, "leaf_share": 0.0},
+        "coarse": {"max_features": 1.0, "leaf_share": 0.001},
+    }
 
 
 def space(shape: Shape) -> Space:
