@@ -27,9 +27,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 import psutil
-from accuracy_report import report
 from sklearn.metrics import log_loss, roc_auc_score, root_mean_squared_error
 from sklearn.model_selection import KFold, StratifiedKFold
+
+from accuracy_report import report
 
 HERE = Path(__file__).resolve().parent
 SPLITS = 5

@@ -136,7 +136,7 @@ def unit(report: Report, args: argparse.Namespace) -> None:
             growing[0] += time.monotonic() - wall
             growing[1] += used_seconds() - used
 
-    lightgbm.Booster.update = timed_update
+    lightgbm.Booster.update = timed_update  # type: ignore[method-assign,assignment]
     params = {**MIDDLE, "rounds": ROUNDS, "num_leaves": LEAVES, "learning_rate": 0.1, "feature_fraction": 1.0}
     wall, used = time.monotonic(), used_seconds()
     run_unit(args.folder / "data", Unit(0, "lightgbm", params, args.fold, threads=THREADS))

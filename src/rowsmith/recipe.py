@@ -97,6 +97,11 @@ class TrainSection(_Section):
     memory_mb: int | None = Field(None, examples=[4096], ge=256, description="memory to stay within")
     seed: int = Field(0, ge=0, description="everything random comes from this number")
     families: tuple[str, ...] = Field((), description="model families to try; all when empty")
+    portfolio: str | None = Field(
+        None,
+        examples=["portfolio.json"],
+        description="a file with your own order of configurations; the built-in one when absent",
+    )
     threshold_metric: str | None = Field(
         None, examples=["f1"], description="what the decision threshold optimises; balanced_accuracy when absent"
     )

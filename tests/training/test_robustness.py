@@ -97,7 +97,7 @@ def test_a_family_that_fails_is_a_line_of_the_leaderboard(monkeypatch: pytest.Mo
 
     others = tuple(replace(f, fit=broken) if f is family else f for f in families.FAMILIES)
     monkeypatch.setattr(families, "FAMILIES", others)
-    result = search(make_table(Task.BINARY), families=("catboost", "linear"))
+    result = search(make_table(Task.BINARY), families=("catboost", "linear"), max_trials=12)
     failed = [trial for trial in result.leaderboard if trial.status is Status.FAILED]
     assert {trial.message for trial in failed} == {"ValueError: no such luck"}
     assert json.loads(json.dumps(failed[0].to_dict(), allow_nan=False))["score"] is None

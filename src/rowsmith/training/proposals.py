@@ -34,18 +34,23 @@ REPEATED = 5
 class Proposal:
     """A configuration to try, on the folds of number `repeat`.
 
-    `ask` is what the tuner wants to be told the result of, None for what it did not propose.
+    `name` is `family/configuration` for one of a portfolio. `ask` is what the tuner wants to be told the result of,
+    None for what it did not propose.
     """
 
     family: Family
     params: Params
     ask: Any = None
     repeat: int = 0
+    name: str = ""
 
 
 def interleave(families: Sequence[Family], shape: Shape) -> list[Proposal]:
     """First the first configuration of every family, then the second of every one, and so on."""
-    lists = [[Proposal(family, params) for params in family.portfolio(shape)] for family in families]
+    lists = [
+        [Proposal(family, params, name=f"{family.name}/{name}") for name, params in family.portfolio(shape).items()]
+        for family in families
+    ]
     longest = max((len(found) for found in lists), default=0)
     return [found[i] for i in range(longest) for found in lists if i < len(found)]
 
@@ -165,7 +170,7 @@ class Tuner:
         else:
             family = self._families[ranked[1 + (turn // TURNS) % (min(len(ranked), 3) - 1)]]
         trial = self._study(family).ask(_distributions(family.space(self._shape)))
-        params = {**family.portfolio(self._shape)[0], **trial.params}
+        params = {**next(iter(family.portfolio(self._shape).values())), **trial.params}
         if self._log[family.name]:
             params["log_target"] = True
         return Proposal(family, params, trial)

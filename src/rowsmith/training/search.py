@@ -29,7 +29,8 @@ from rowsmith.training.families.constant import FAMILY as CONSTANT
 from rowsmith.training.families.lightgbm import MIDDLE
 from rowsmith.training.finish import TrainingResult, finish
 from rowsmith.training.objective import Objective
-from rowsmith.training.proposals import Proposal, Tuner, in_a_hurry, interleave, with_logarithms
+from rowsmith.training.portfolio import in_order
+from rowsmith.training.proposals import Proposal, Tuner, in_a_hurry, with_logarithms
 from rowsmith.training.race import Race
 from rowsmith.training.refit import expected_seconds, refit
 from rowsmith.training.supervisor import Outcome, Supervisor
@@ -136,7 +137,7 @@ class Search:
         self._on_progress = on_progress
         self._shape = fold_shape(data)
         self._prices = Prices()
-        proposals = interleave(families, self._shape)
+        proposals = in_order(families, self._shape, options.portfolio)
         if data.task is Task.REGRESSION:
             proposals = with_logarithms(proposals, data.target, objective.metric.name)
         self._portfolio = self._first_and(proposals)

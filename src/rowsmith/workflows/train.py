@@ -84,6 +84,7 @@ def train(
     ignore: Sequence[str] = (),
     sensitive: Sequence[str] = (),
     families: Sequence[str] = (),
+    portfolio: str | Path | None = None,
     max_trials: int | None = None,
     executor: Executor | None = None,
     on_progress: OnProgress = no_progress,
@@ -107,6 +108,7 @@ def train(
         ignore: columns that the model must not see.
         sensitive: columns whose groups are compared in evaluation.
         families: model families to try; all when empty.
+        portfolio: a file with the order in which configurations are tried; the built-in one when absent.
         max_trials: stop after this many configurations. Given without `seconds` the work no longer depends on the
             clock, so the same seed gives the same model.
         executor: any `concurrent.futures.Executor`; local processes when absent.
@@ -136,6 +138,7 @@ def train(
                 "memory_mb": memory_mb,
                 "seed": seed,
                 "families": list(families),
+                "portfolio": None if portfolio is None else str(portfolio),
             },
         },
         where="arguments of train",
@@ -194,10 +197,13 @@ def fit(
     recipe: Recipe,
     *,
     deadline: float | None,
+    root: Path = Path(),
     executor: Executor | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Fitted:
     """Split, encode, search, and compose the model. Rows without a target are left out.
+
+    Paths in the recipe are relative to `root`.
 
     Raises DataError, RecipeError, TrainingError.
     """
@@ -213,7 +219,7 @@ def fit(
         result = run_search(
             data,
             metric,
-            recipe.train,
+            _options(recipe.train, root),
             deadline=_search_deadline(deadline, len(split.test)),
             executor=executor,
             on_progress=on_progress,
@@ -224,6 +230,11 @@ def fit(
     if len(split.test):
         model.facts["test"] = test_score(model, frame[split.test], target[split.test], metric)
     return Fitted(model, frame, target, split, data, result)
+
+
+def _options(options: TrainSection, root: Path) -> TrainSection:
+    """For the search alone: the model keeps the path as it was given, which is the same on every machine."""
+    return options.model_copy(update={"portfolio": str(root / options.portfolio)}) if options.portfolio else options
 
 
 def labelled_rows(frame: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, Array]:

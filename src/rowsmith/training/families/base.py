@@ -131,7 +131,8 @@ class Fitted:
 class Family:
     """One kind of model.
 
-    `portfolio(shape)` lists configurations in the order of their usefulness, none when the family does not suit.
+    `portfolio(shape)` names configurations, the family's best guess first; none when the family does not suit. A
+    name means the same whatever the shape, because `portfolio.json` knows configurations by it.
     `space` is what tuning may change in the first of them. `cost(shape, params)` guesses seconds of one fit on
     one core, `memory(shape, params)` its megabytes beyond the rows themselves; measurements correct the first.
     `libraries` are the modules that `fit` imports; loading them is not counted as its time.
@@ -143,7 +144,7 @@ class Family:
 
     name: str
     title: str
-    portfolio: Callable[[Shape], tuple[Params, ...]]
+    portfolio: Callable[[Shape], Mapping[str, Params]]
     space: Callable[[Shape], Space]
     fit: Callable[[Fit], Fitted]
     cost: Callable[[Shape, Params], float]

@@ -6,6 +6,7 @@ It errs elsewhere than trees do, and so helps an ensemble where it is not the be
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -49,16 +50,16 @@ DEFAULT: Params = {
 }
 
 
-def portfolio(shape: Shape) -> tuple[Params, ...]:
+def portfolio(shape: Shape) -> Mapping[str, Params]:
     """The rate of learning is not called `learning_rate`: a larger one does not make it quicker, as with boosting."""
     if shape.outputs > MOST_CLASSES or shape.columns > MOST_COLUMNS:
-        return ()
+        return {}
     first = {**DEFAULT, "epochs": _epochs(shape), "batch": _batch(shape)}
-    return (
-        first,
-        {**first, "layers": 3, "sigma": 0.5},
-        {**first, "dropout": 0.3, "decay": 0.2},
-    )
+    return {
+        "middle": first,
+        "deep": {**first, "layers": 3, "sigma": 0.5},
+        "calm": {**first, "dropout": 0.3, "decay": 0.2},
+    }
 
 
 def _epochs(shape: Shape) -> int:
