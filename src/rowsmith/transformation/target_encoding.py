@@ -123,12 +123,11 @@ class TargetEncoding:
 
 def slots_of(codes: Matrix, first: Rows, missing: Rows) -> Rows:
     """Places in a table that holds the levels of several categories one after another. Last axis: the categories."""
-    is_missing = np.isnan(codes)
-    return np.where(is_missing, missing, first + np.where(is_missing, 0, codes).astype(np.int64))
+    return np.asarray(np.where(np.isnan(codes), missing - first, codes).astype(np.int64) + first)
 
 
 def _appended(matrix: Matrix, encoded: Matrix) -> Matrix:
-    return np.hstack([matrix, encoded.reshape(len(matrix), -1)]) if encoded.size else matrix
+    return np.concatenate([matrix, encoded.reshape(len(matrix), -1)], axis=1) if encoded.size else matrix
 
 
 def _choose_columns(features: Sequence[Feature], min_levels: int, responses: int) -> Rows:

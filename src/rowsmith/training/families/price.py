@@ -52,4 +52,4 @@ def of_encoding(encoding: TargetEncoding | None) -> float:
 
 def of_linear(columns: int, outputs: int) -> float:
     """The dense view, and a sum for each output."""
-    return 30.0 + 0.15 * columns + outputs * (3.0 + 0.001 * columns)
+    return 35.0 + 0.1 * columns + 0.001 * columns * outputs
