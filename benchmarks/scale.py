@@ -8,14 +8,14 @@ on the training part of one fold of five. Its stages are timed one by one:
 
 - before: reading, schema, targets, the split; then conforming, encoding and dealing folds; the digest of all that the
   learners see; placing it where workers map it. Once for a whole search.
-- beside: everything in the worker that is not the growing of trees: finding bins (the plain fit counts them as its
-  own), taking the fold's rows, measuring the validation rows after each round, the model's text, answers and hashes.
-  `first` is the unit that finds the table without bins, `further` one that finds them made.
+- beside: everything in the worker that is not LightGBM's own work on bins and trees: taking the fold's rows, measuring
+  the validation rows after each round, the model's text, answers and hashes. `first` is the unit that finds the table
+  without bins, `further` one that finds them made.
 
-The overhead is (before + beside of the first unit) / plain. It does not flatter: the plain fit neither validates nor
-answers, and what the engine spends on bins is counted although the plain fit spends it too. Growing the trees is left
-out on both sides of what is added, since both do it in the same library. What a search does with its results
-(measuring trials, choosing the ensemble) is not in here; `budget.py` runs whole searches.
+The overhead is (before + beside of the first unit) / plain. Bins and trees are left out of what is added, since both
+sides have the same library make them; where the engine spends more on them than the plain fit, the lines show it. It
+does not flatter otherwise: the plain fit neither validates nor answers. What a search does with its results (measuring
+trials, choosing the ensemble) is not in here; `budget.py` runs whole searches.
 
 Every measurement has a process of its own. Seconds are of the wall, with user and system seconds of all threads beside
 them, since the wall of a busy machine says little. Peaks include the interpreter with its libraries, and the table
@@ -125,24 +125,37 @@ def unit(report: Report, args: argparse.Namespace) -> None:
     from rowsmith.training.families.lightgbm import MIDDLE
     from rowsmith.training.unit import Unit, run_unit
 
-    growing = [0.0, 0.0]
-    update = lightgbm.Booster.update
-
-    def timed_update(*given: Any) -> Any:
-        wall, used = time.monotonic(), used_seconds()
-        try:
-            return update(*given)
-        finally:
-            growing[0] += time.monotonic() - wall
-            growing[1] += used_seconds() - used
-
-    lightgbm.Booster.update = timed_update  # type: ignore[method-assign,assignment]
+    trees = watched(lightgbm.Booster, "update")
+    bins = watched(lightgbm.Dataset, "construct")
     params = {**MIDDLE, "rounds": ROUNDS, "num_leaves": LEAVES, "learning_rate": 0.1, "feature_fraction": 1.0}
     wall, used = time.monotonic(), used_seconds()
     run_unit(args.folder / "data", Unit(0, "lightgbm", params, args.fold, threads=THREADS))
+    wall, used = time.monotonic() - wall, used_seconds() - used
     name = "first" if args.fold == 0 else "further"
-    report(f"{name}: trees", growing[0], growing[1])
-    report(f"{name}: beside", time.monotonic() - wall - growing[0], used_seconds() - used - growing[1])
+    report(f"{name}: bins", *bins)
+    report(f"{name}: trees", *trees)
+    report(f"{name}: beside", wall - bins[0] - trees[0], used - bins[1] - trees[1])
+
+
+def watched(owner: Any, method: str) -> list[float]:
+    """The seconds that will have gone into a method: of the wall, and of all threads."""
+    spent, original = [0.0, 0.0], getattr(owner, method)
+    depth = 0
+
+    def timed_method(*given: Any, **named: Any) -> Any:
+        nonlocal depth
+        wall, used = time.monotonic(), used_seconds()
+        depth += 1
+        try:
+            return original(*given, **named)
+        finally:
+            depth -= 1
+            if not depth:
+                spent[0] += time.monotonic() - wall
+                spent[1] += used_seconds() - used
+
+    setattr(owner, method, timed_method)
+    return spent
 
 
 PARTS = {"plain": plain, "engine": engine, "unit": unit}
@@ -177,7 +190,7 @@ def compare(rows: int, args: argparse.Namespace) -> None:
     for place, what in enumerate(("seconds", "thread s")):
         whole = figures["plain: bins"][place] + figures["plain: trees"][place]
         before = sum(figures[stage][place] for stage in STAGES)
-        first, further = figures["first: beside"][place], figures["further: beside"][place]
+        first, further = (figures[f"{name}: beside"][place] for name in ("first", "further"))
         print(
             f"{rows:>12,}  by {what}: plain {whole:.1f}, before {before:.1f}, beside {first:.1f} then {further:.1f}; "
             f"overhead {100 * (before + first) / whole:.0f} %, of a further fit {100 * further / whole:.0f} %"
