@@ -158,7 +158,7 @@ class LinearLearner:
             for i, row in enumerate(self._coefficients):
                 sums[:, i] = (dense * row).sum(axis=1) + self._intercepts[i]
         if self._task is Task.REGRESSION:
-            return sums
+            return np.asarray(sums)
         return two_classes(sigmoid(sums[:, 0].copy())) if len(self._coefficients) == 1 else softmax(sums)
 
     def to_state(self) -> State:
