@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -106,7 +107,9 @@ def memory(shape: Shape, params: Params) -> float:
 
 def fit(fit: Fit) -> Fitted:
     train = _chosen(fit)
-    view, dense = DenseView.fit(train.matrix, fit.features, train.target, fit.classes, train.weights, fit.seed)
+    view, dense = DenseView.fit(
+        train.matrix, fit.features, train.target, fit.classes, train.weights, fit.seed, structure=train.structure
+    )
     rows: Floats = dense.astype(np.float32)
     del dense
     rng = np.random.default_rng(fit.seed)
@@ -126,9 +129,8 @@ def _chosen(fit: Fit) -> Part:
         rows = np.sort(np.random.default_rng([fit.seed, 1]).choice(rows, MOST_ROWS, replace=False))
     if weights is None and len(rows) == len(train.target):
         return train
-    if weights is not None:
-        weights = weights[rows] / weights[rows].mean()
-    return Part(train.matrix[rows], train.target[rows], weights)
+    chosen = train.take(rows)
+    return chosen if chosen.weights is None else replace(chosen, weights=chosen.weights / chosen.weights.mean())
 
 
 def _plan(fit: Fit, rows: Floats, numbers: int) -> Plan:
