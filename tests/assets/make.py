@@ -1,7 +1,7 @@
 """Makes the small saved models of the present format: python -m tests.assets.make
 
-Makes what is not there yet, and never makes an old one again: `test_saved_models.py` proves that every release still loads what
-older ones wrote, and still answers with the same numbers.
+Makes what is not there yet, and never makes an old one again: `test_saved_models.py` proves that every release still
+loads what older ones wrote, and still answers with the same numbers.
 """
 
 from __future__ import annotations

@@ -134,6 +134,5 @@ def test_the_future_does_not_encode_the_past() -> None:
     structure = Structure(times, is_ordered=True)
     _, first = TargetEncoding.fit(matrix, features, target, 0, structure=structure)
     _, second = TargetEncoding.fit(matrix, features, later, 0, structure=structure)
-    order = [np.argsort(encoded[100:300, 1]) for encoded in (first, second)]
     assert np.ptp(first[:100, 1]) == 0
-    assert np.corrcoef(first[100:300, 1], second[100:300, 1])[0, 1] > 0.99, order
+    assert np.corrcoef(first[100:300, 1], second[100:300, 1])[0, 1] > 0.99

@@ -1,4 +1,4 @@
-"""Structure: what rows have to do with each other. Every split inside a fold respects it, as the folds themselves do."""
+"""Structure: what rows have to do with each other. Splits inside a fold respect it, as the folds themselves do."""
 
 from __future__ import annotations
 

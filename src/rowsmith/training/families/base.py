@@ -16,6 +16,7 @@ import numpy as np
 
 from rowsmith.state import State
 from rowsmith.training.data import Shape, TrainingData
+from rowsmith.transformation.structure import Structure
 from rowsmith.types import Array, Feature, Matrix, Rows, Task, Vector
 
 if TYPE_CHECKING:  # a worker process needs no dataframe library
