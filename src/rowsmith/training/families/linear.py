@@ -151,11 +151,11 @@ class LinearLearner:
 
     def _answer(self, matrix: Matrix) -> Scores2D:
         dense = np.ascontiguousarray(self._view.apply(matrix))
+        sums = np.empty((len(matrix), len(self._coefficients)))
         if len(matrix) == 1:
             # The same sums along the same columns, for all outputs in one call.
-            sums = (dense * self._coefficients).sum(axis=1)[None, :] + self._intercepts
+            sums[0] = (dense * self._coefficients).sum(axis=1) + self._intercepts
         else:
-            sums = np.empty((len(matrix), len(self._coefficients)))
             for i, row in enumerate(self._coefficients):
                 sums[:, i] = (dense * row).sum(axis=1) + self._intercepts[i]
         if self._task is Task.REGRESSION:

@@ -33,7 +33,8 @@ def of_trees(leaves: Array) -> float:
 
 def of_symmetric_trees(trees: int, depth: int, outputs: int) -> float:
     """CatBoost's: comparisons that wait for nothing, and one leaf with all outputs."""
-    return trees * (10.0 + 6.0 * depth + 6.0 * outputs) / 1e3
+    questions = 8 if depth <= 8 else 16
+    return 6.0 + trees * (8.0 + 1.5 * questions + 4.0 * outputs) / 1e3
 
 
 def of_text(text: str) -> float:
