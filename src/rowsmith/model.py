@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -11,6 +12,7 @@ import narwhals as nw
 import numpy as np
 import polars as pl
 
+from rowsmith.blend import Blend
 from rowsmith.conform import Conformer, frame_of_rows
 from rowsmith.conform.dataframes import to_polars
 from rowsmith.recipe import Recipe
@@ -23,6 +25,8 @@ from rowsmith.types import Feature as Feature
 from rowsmith.types import Interval, JsonObject, Matrix, Prediction, Scores2D, Task, Vector
 
 PREDICTION_COLUMN = "prediction"
+SINGLE = "single-"
+"""What the names of the single model's parts begin with."""
 
 
 class Encoder(Protocol):
@@ -55,6 +59,11 @@ class Learner(Protocol):
         """Shape (features,) to (classes,) or (1,): the very bits that `predict` gives for this row."""
         ...
 
+    @property
+    def row_us(self) -> float:
+        """Microseconds that the learner adds to the answer for one row: guessed from its size, never by a clock."""
+        ...
+
     def to_state(self) -> State: ...
 
 
@@ -83,6 +92,8 @@ class TrainedModel:
     `interval_width` holds the lower and upper offset that turn a number into a prediction interval
     (split-conformal quantiles of out-of-fold residuals; Lei et al. 2018, doi:10.1080/01621459.2017.1307116).
     `facts` is plain JSON about how it came to be (metric, scores of cross-validation, leaderboard, seconds, ...).
+    `single` is a model of one learner beside an ensemble: quicker and smaller, at the price in accuracy that its facts
+    state beside those of the whole. It is None where there is no ensemble.
     """
 
     kind: ClassVar[str] = "model"
@@ -96,15 +107,19 @@ class TrainedModel:
     threshold: float = 0.5
     interval_width: Interval | None = None
     facts: JsonObject = field(default_factory=dict)
+    single: TrainedModel | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "conformer", Conformer(self.schema))
+        object.__setattr__(self, "labels", self.schema.labels)
 
     conformer: Conformer = field(init=False, repr=False, compare=False)
+    labels: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
-    @property
-    def labels(self) -> tuple[str, ...]:
-        return self.schema.labels
+    @cached_property
+    def _blend(self) -> Blend:
+        shares = [member.weight for member in self.members]
+        return Blend([member.learner for member in self.members], shares, max(len(self.labels), 1))
 
     # -- batch ---------------------------------------------------------------------------------------------
 
@@ -135,9 +150,7 @@ class TrainedModel:
 
     def scores(self, matrix: Matrix) -> Scores2D:
         """Encoded matrix to calibrated probabilities (rows, classes), or numbers (rows, 1)."""
-        total = np.zeros((len(matrix), max(len(self.labels), 1)))
-        for member in self.members:
-            total += member.weight * member.learner.predict(matrix)
+        total = self._blend.predict(matrix)
         return self.calibrator.apply(total) if self.calibrator else total
 
     def answer_frame(self, scores: Scores2D) -> pl.DataFrame:
@@ -166,9 +179,7 @@ class TrainedModel:
 
     def scores_row(self, vector: Matrix) -> Vector:
         """Shape (features,) to (classes,) or (1,)."""
-        total = np.zeros(max(len(self.labels), 1))
-        for member in self.members:
-            total += member.weight * member.learner.predict_row(vector)
+        total = self._blend.predict_row(vector)
         return self.calibrator.apply(total[None, :])[0] if self.calibrator else total
 
     def answer(self, scores: Vector, warnings: tuple[str, ...] = ()) -> Prediction:
@@ -187,41 +198,57 @@ class TrainedModel:
         return archive.write(Path(folder), self.to_state())
 
     def to_state(self) -> State:
-        children = {f"member-{i}": member.learner.to_state() for i, member in enumerate(self.members)}
+        children = self._answering_parts()
         children["encoder"] = self.encoder.to_state()
-        if self.calibrator is not None:
-            children["calibrator"] = self.calibrator.to_state()
-        width = self.interval_width
         data: JsonObject = {
             "schema": self.schema.to_dict(),
             "recipe": self.recipe.to_dict(),
             "task": self.task.value,
+            **self._answering_data(),
+        }
+        if self.single is not None:
+            data["single"] = self.single._answering_data()
+            children |= {f"{SINGLE}{name}": part for name, part in self.single._answering_parts().items()}
+        return State(self.kind, data, children=children)
+
+    def _answering_parts(self) -> dict[str, State]:
+        parts = {f"member-{i}": member.learner.to_state() for i, member in enumerate(self.members)}
+        return parts | ({"calibrator": self.calibrator.to_state()} if self.calibrator is not None else {})
+
+    def _answering_data(self) -> JsonObject:
+        width = self.interval_width
+        return {
             "members": [{"weight": member.weight, "trial": member.trial} for member in self.members],
             "threshold": self.threshold,
             "interval_width": [width.low, width.high] if width else None,
             "facts": self.facts,
         }
-        return State(self.kind, data, children=children)
 
     @classmethod
     def from_state(cls, state: State, parts: Mapping[str, Any]) -> TrainedModel:
         """`parts` are the restored children of `state`, by name (see workflows/artifact.py)."""
         data = state.data
-        width = data["interval_width"]
-        members = tuple(
-            Member(item["weight"], parts[f"member-{i}"], item["trial"]) for i, item in enumerate(data["members"])
-        )
-        return cls(
-            schema=Schema.from_dict(data["schema"]),
-            recipe=Recipe.from_dict(data["recipe"]),
-            task=Task(data["task"]),
-            encoder=parts["encoder"],
-            members=members,
-            calibrator=parts.get("calibrator"),
-            threshold=data["threshold"],
-            interval_width=Interval(*width) if width else None,
-            facts=data["facts"],
-        )
+        schema, recipe = Schema.from_dict(data["schema"]), Recipe.from_dict(data["recipe"])
+
+        def model(data: JsonObject, prefix: str = "", single: TrainedModel | None = None) -> TrainedModel:
+            width = data["interval_width"]
+            return cls(
+                schema=schema,
+                recipe=recipe,
+                task=Task(state.data["task"]),
+                encoder=parts["encoder"],
+                members=tuple(
+                    Member(item["weight"], parts[f"{prefix}member-{i}"], item["trial"])
+                    for i, item in enumerate(data["members"])
+                ),
+                calibrator=parts.get(f"{prefix}calibrator"),
+                threshold=data["threshold"],
+                interval_width=Interval(*width) if width else None,
+                facts=data["facts"],
+                single=single,
+            )
+
+        return model(data, single=model(data["single"], SINGLE) if "single" in data else None)
 
 
 def _to_polars(rows: Any) -> tuple[pl.DataFrame, Any]:

@@ -29,7 +29,7 @@ FEW_ROUNDS = 12
 
 
 def first_params(family: Family, data: TrainingData) -> Params:
-    return family.portfolio(data.shape)[0]
+    return next(iter(family.portfolio(data.shape).values()))
 
 
 @lru_cache
@@ -86,6 +86,18 @@ def test_a_learner_survives_the_archive(name: str, task: Task, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("name", "task"), CASES)
+def test_a_row_has_a_price_that_grows_with_the_learner(name: str, task: Task, tmp_path: Path) -> None:
+    """And that the learner keeps in the archive, so that a replay finds the same."""
+    _, learner, _ = fitted(name, task)
+    _, larger, _ = fitted(name, task, 10 * FEW_ROUNDS)
+    again = restore(archive.read(archive.write(tmp_path / "learner", learner.to_state())))
+    assert again.row_us == learner.row_us
+    # A longer fit of a linear model is no larger; no learner of so few rounds takes long.
+    assert 0 < learner.row_us <= larger.row_us
+    assert learner.row_us < 100
+
+
+@pytest.mark.parametrize(("name", "task"), CASES)
 def test_the_rounds_it_used_give_the_same_bytes_again(name: str, task: Task) -> None:
     _, learner, used = fitted(name, task, None)
     _, again, used_again = fitted(name, task, used)
@@ -137,7 +149,7 @@ def test_it_is_described_wholly(name: str) -> None:
     family = BY_NAME[name]
     data = make_table(Task.BINARY)
     assert family.title and family.libraries
-    for params in family.portfolio(data.shape):
+    for params in family.portfolio(data.shape).values():
         assert family.cost(data.shape, params) > 0
         assert family.memory(data.shape, params) > 0
     for choice in family.space(data.shape).values():
@@ -180,7 +192,7 @@ def _ugly() -> dict[str, TrainingData]:
 def test_ugly_tables(name: str, case: str) -> None:
     data = _ugly()[case]
     portfolio = BY_NAME[name].portfolio(data.shape)
-    for params in portfolio[:1]:
+    for params in list(portfolio.values())[:1]:
         result = run_unit(data, Unit(0, name, params, 0))
         assert result.scores.shape == (len(data.folds[0][1]), data.outputs)
         assert np.isfinite(result.scores).all()

@@ -69,6 +69,10 @@ class Formula:
         probabilities: Scores2D = powers / powers.sum(axis=1, keepdims=True)
         return probabilities
 
+    @property
+    def row_us(self) -> float:
+        return 1.0
+
     def predict_row(self, vector: Matrix) -> Vector:
         row: Vector = self.predict(vector[None, :])[0]
         return row

@@ -184,7 +184,7 @@ def test_time_goes_from_past_to_future() -> None:
     folds = make_folds(frame, schema, chosen)
     assert len(folds) == 5
     end = -1
-    for train, valid in folds:
+    for train, valid in reversed(folds):
         assert rank[train].max() < rank[valid].min()
         assert rank[train].max() >= end
         end = rank[valid].max()
@@ -210,7 +210,7 @@ def test_moments_stay_together(times: list[int], count: int, holdout: float) -> 
         assert len(train) and len(valid)
         assert rows[train].max() < rows[valid].min()
         assert (train == np.flatnonzero(rows < rows[valid].min())).all()
-    assert rows.max() in rows[folds[-1][1]]
+    assert rows.max() in rows[folds[0][1]]
 
 
 def test_rows_without_a_time_are_the_oldest() -> None:

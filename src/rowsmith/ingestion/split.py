@@ -30,6 +30,8 @@ from rowsmith.schema import NUMERIC_KINDS, Column, Schema
 from rowsmith.types import Array, ColumnKind, Role, Rows
 
 Fold = tuple[Rows, Rows]
+REPEAT_SEEDS = 1_000_003
+"""How far apart the seeds of repeats are, so that they do not meet those of other runs."""
 
 
 @dataclass(frozen=True)
@@ -66,18 +68,19 @@ def seal(frame: pl.DataFrame, schema: Schema, recipe: Recipe) -> Split:
     return Split(rows[train], rows[test])
 
 
-def make_folds(frame: pl.DataFrame, schema: Schema, recipe: Recipe) -> tuple[Fold, ...]:
+def make_folds(frame: pl.DataFrame, schema: Schema, recipe: Recipe, *, repeat: int = 0) -> tuple[Fold, ...]:
     """`split.folds` pairs of (train, validation): positions in `frame`, ascending, as int32 (int64 of huge tables).
 
     Each row with a target is validated in just one fold (ordered by time: in at most one). A class of fewer rows than
     there are folds is missing from some validation parts; one of a single row is missing where that row is validated
-    from the training part. Raises DataError for fewer rows, groups or moments than folds.
+    from the training part. With `repeat` the rows are dealt out anew (ordered by time there is only one way). Raises
+    DataError for fewer rows, groups or moments than folds.
     """
     rows = rows_with_target(frame, schema)
     count = recipe.split.folds
     if len(rows) < count:
         raise _too_few("rows", len(rows), count)
-    keys = _Keys.of(frame, rows, schema, recipe.train.seed)
+    keys = _Keys.of(frame, rows, schema, recipe.train.seed + REPEAT_SEEDS * repeat)
     if keys.times is not None:
         return tuple((_narrow(rows[train]), _narrow(rows[valid])) for train, valid in _time_folds(keys, count))
     if keys.groups is not None:
@@ -183,7 +186,8 @@ def _by_time(times: Array, share: float) -> Fold:
 
 
 def _time_folds(keys: _Keys, count: int) -> list[Fold]:
-    """Expanding windows over `count` + 1 stretches of about as many rows each."""
+    """Expanding windows over `count` + 1 stretches of about as many rows each, the latest first: where not all folds
+    can be run, those are that come nearest to the model's own task."""
     times = keys.times
     assert times is not None
     moments, counts = np.unique(times, return_counts=True)
@@ -197,7 +201,7 @@ def _time_folds(keys: _Keys, count: int) -> list[Fold]:
         train = _without_groups_of(train, valid, keys)
         _require_both(train, valid, "a fold", "name only one of time and group under [columns]")
         folds.append((train, valid))
-    return folds
+    return folds[::-1]
 
 
 def _stretch_bounds(passed: Array, stretches: int) -> list[int]:

@@ -45,7 +45,7 @@ class Race:
         self._objective = objective
         self._rows = covered_rows(data, folds)
         self._constant_error = constant_error
-        self.folds = RACE_FOLDS if folds > RACE_FOLDS else folds
+        self.folds = max(min(RACE_FOLDS, folds - 1), 1)
         self._blends: dict[int, _Blend] = {}
         self._next = 0
 

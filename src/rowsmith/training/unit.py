@@ -64,7 +64,8 @@ class Unit:
 class UnitResult:
     """What came out: answers for the validation rows of the fold, and the learner as inert State.
 
-    `digest` is over both. `peak_mb` is the most memory that the process has used so far.
+    `digest` is over both. `peak_mb` is the most memory that the process has used so far, `row_us` what the learner is
+    expected to take for one row.
     """
 
     scores: Scores2D
@@ -73,6 +74,12 @@ class UnitResult:
     seconds: float
     digest: str
     peak_mb: float
+    row_us: float
+
+
+def seed_of(seed: int, trial: int, fold: int) -> int:
+    """The seed of a unit, from that of the search."""
+    return int(np.random.SeedSequence([seed, trial, fold + 1]).generate_state(1)[0] % 2**31)
 
 
 def run_unit(reference: DataReference, unit: Unit) -> UnitResult:
@@ -90,7 +97,8 @@ def run_unit(reference: DataReference, unit: Unit) -> UnitResult:
     if not np.isfinite(scores).all():
         raise ValueError("the model answers with numbers that are not finite")
     state = learner.to_state()
-    return UnitResult(scores, state, rounds, time.monotonic() - start, digest_of_result(scores, state), _peak_mb())
+    seconds = time.monotonic() - start
+    return UnitResult(scores, state, rounds, seconds, digest_of_result(scores, state), _peak_mb(), learner.row_us)
 
 
 def learn(data: TrainingData, fold: Fold, unit: Unit, *, deadline: float | None = None) -> tuple[Learner, int]:

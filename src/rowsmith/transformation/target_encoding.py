@@ -90,6 +90,19 @@ class TargetEncoding:
         """Shape (features,) to (features + encoded,), with the bits of `apply`."""
         return np.concatenate([vector, self.table[self._slots(vector)].ravel()])
 
+    @classmethod
+    def joined(cls, encodings: Sequence[TargetEncoding]) -> TargetEncoding:
+        """One that appends the columns of all of these, in their order. All have the same number of responses."""
+        offsets = np.cumsum([0, *(len(encoding.table) for encoding in encodings[:-1])])
+        pairs = list(zip(encodings, offsets, strict=True))
+        return cls(
+            columns=np.concatenate([encoding.columns for encoding in encodings]),
+            first=np.concatenate([encoding.first + offset for encoding, offset in pairs]),
+            missing=np.concatenate([encoding.missing + offset for encoding, offset in pairs]),
+            table=np.concatenate([encoding.table for encoding in encodings]),
+            features=tuple(feature for encoding in encodings for feature in encoding.features),
+        )
+
     def _slots(self, matrix: Matrix) -> Rows:
         return slots_of(matrix[..., self.columns], self.first, self.missing)
 
@@ -110,12 +123,11 @@ class TargetEncoding:
 
 def slots_of(codes: Matrix, first: Rows, missing: Rows) -> Rows:
     """Places in a table that holds the levels of several categories one after another. Last axis: the categories."""
-    is_missing = np.isnan(codes)
-    return np.where(is_missing, missing, first + np.where(is_missing, 0, codes).astype(np.int64))
+    return np.asarray(np.where(np.isnan(codes), missing - first, codes).astype(np.int64) + first)
 
 
 def _appended(matrix: Matrix, encoded: Matrix) -> Matrix:
-    return np.hstack([matrix, encoded.reshape(len(matrix), -1)]) if encoded.size else matrix
+    return np.concatenate([matrix, encoded.reshape(len(matrix), -1)], axis=1) if encoded.size else matrix
 
 
 def _choose_columns(features: Sequence[Feature], min_levels: int, responses: int) -> Rows:

@@ -18,11 +18,11 @@ from rowsmith.errors import DataError, RecipeError
 from rowsmith.evaluation.metrics import default_metric, get_metric, metrics_for
 from rowsmith.ingestion.infer import infer_schema
 from rowsmith.ingestion.sources import read_frame
-from rowsmith.ingestion.split import Split, make_folds, rows_with_target, seal, take_rows
+from rowsmith.ingestion.split import Fold, Split, make_folds, rows_with_target, seal, take_rows
 from rowsmith.model import TrainedModel
 from rowsmith.recipe import Recipe, TrainSection
 from rowsmith.schema import Schema
-from rowsmith.training import TrainingData, TrainingResult, run_search
+from rowsmith.training import BAG_ROWS, Answering, TrainingData, TrainingResult, run_search
 from rowsmith.training.data import mapped_matrix
 from rowsmith.transformation import fit_encoder
 from rowsmith.types import (
@@ -44,6 +44,7 @@ DEFAULT_SECONDS = 60.0
 MAX_TARGET = 1e18
 # Kept back for scoring the sealed test part after the search, as a share of the budget.
 SCORING_SHARE = 0.02
+REPEATS = 3
 LARGE_TABLE_BYTES = 64_000_000
 """From here on a copy in memory matters more than a few microseconds a column."""
 
@@ -84,6 +85,7 @@ def train(
     ignore: Sequence[str] = (),
     sensitive: Sequence[str] = (),
     families: Sequence[str] = (),
+    portfolio: str | Path | None = None,
     max_trials: int | None = None,
     executor: Executor | None = None,
     on_progress: OnProgress = no_progress,
@@ -107,6 +109,7 @@ def train(
         ignore: columns that the model must not see.
         sensitive: columns whose groups are compared in evaluation.
         families: model families to try; all when empty.
+        portfolio: a file with the order in which configurations are tried; the built-in one when absent.
         max_trials: stop after this many configurations. Given without `seconds` the work no longer depends on the
             clock, so the same seed gives the same model.
         executor: any `concurrent.futures.Executor`; local processes when absent.
@@ -136,6 +139,7 @@ def train(
                 "memory_mb": memory_mb,
                 "seed": seed,
                 "families": list(families),
+                "portfolio": None if portfolio is None else str(portfolio),
             },
         },
         where="arguments of train",
@@ -194,10 +198,13 @@ def fit(
     recipe: Recipe,
     *,
     deadline: float | None,
+    root: Path = Path(),
     executor: Executor | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Fitted:
     """Split, encode, search, and compose the model. Rows without a target are left out.
+
+    Paths in the recipe are relative to `root`.
 
     Raises DataError, RecipeError, TrainingError.
     """
@@ -213,7 +220,7 @@ def fit(
         result = run_search(
             data,
             metric,
-            recipe.train,
+            _options(recipe.train, root),
             deadline=_search_deadline(deadline, len(split.test)),
             executor=executor,
             on_progress=on_progress,
@@ -224,6 +231,11 @@ def fit(
     if len(split.test):
         model.facts["test"] = test_score(model, frame[split.test], target[split.test], metric)
     return Fitted(model, frame, target, split, data, result)
+
+
+def _options(options: TrainSection, root: Path) -> TrainSection:
+    """For the search alone: the model keeps the path as it was given, which is the same on every machine."""
+    return options.model_copy(update={"portfolio": str(root / options.portfolio)}) if options.portfolio else options
 
 
 def labelled_rows(frame: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, Array]:
@@ -273,6 +285,7 @@ def encode_training_rows(
         target=target if every else target[rows],
         weights=row_weights(of_roles, schema),
         folds=make_folds(of_roles, schema, recipe),
+        repeats=_repeats(of_roles, schema, recipe),
         task=schema.task,
         classes=len(schema.labels),
     )
@@ -284,6 +297,13 @@ def _conforming(frame: pl.DataFrame, rows: Rows, schema: Schema) -> pl.DataFrame
     if frame.estimated_size() < LARGE_TABLE_BYTES:
         return Conformer(schema).frame(take_rows(frame, rows)).frame
     return Conformer(schema).columns(frame, None if len(rows) == frame.height else rows)
+
+
+def _repeats(frame: pl.DataFrame, schema: Schema, recipe: Recipe) -> tuple[tuple[Fold, ...], ...]:
+    """More sets of folds, where the table is small enough to be answered by bags that they make larger."""
+    if frame.height >= BAG_ROWS or schema.only(Role.TIME) is not None:
+        return ()
+    return tuple(make_folds(frame, schema, recipe, repeat=repeat) for repeat in range(1, REPEATS + 1))
 
 
 def _room_in(folder: Path | None, rows: int, columns: int) -> Matrix | None:
@@ -327,18 +347,25 @@ def compose(
     result: TrainingResult, encoder: Any, schema: Schema, recipe: Recipe, metric: Metric, rows: int
 ) -> TrainedModel:
     """The parts as one object. Facts hold nothing of the clock, so equal work gives equal bytes."""
-    assert schema.task is not None
-    return TrainedModel(
-        schema=schema,
-        recipe=recipe,
-        task=schema.task,
-        encoder=encoder,
-        members=result.members,
-        calibrator=result.calibrator,
-        threshold=result.threshold,
-        interval_width=result.interval_width,
-        facts={"metric": metric.name, "cross_validation": result.score, "rows_trained": rows},
-    )
+    task = schema.task
+    assert task is not None
+    facts = {"metric": metric.name, "rows_trained": rows}
+
+    def model(answering: Answering, single: TrainedModel | None = None) -> TrainedModel:
+        return TrainedModel(
+            schema=schema,
+            recipe=recipe,
+            task=task,
+            encoder=encoder,
+            members=answering.members,
+            calibrator=answering.calibrator,
+            threshold=answering.threshold,
+            interval_width=answering.interval_width,
+            facts={**facts, "cross_validation": answering.score, "row_us": round(answering.row_us, 1)},
+            single=single,
+        )
+
+    return model(result.ensemble, model(result.single) if result.single else None)
 
 
 def test_score(model: TrainedModel, frame: pl.DataFrame, target: Array, metric: Metric) -> JsonObject:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from rowsmith.blend import RowAnswers, kind_of, together
 from rowsmith.state import State
+from rowsmith.training.families import price
 from rowsmith.types import Array, Matrix, Scores2D, Vector
 
 if TYPE_CHECKING:
@@ -40,6 +42,10 @@ class Constant:
     def predict_row(self, vector: Matrix) -> Vector:
         return self._answer.copy()
 
+    @property
+    def row_us(self) -> float:
+        return price.LEARNER_US
+
     def to_state(self) -> State:
         return State(self.kind, arrays={"answer": self._answer})
 
@@ -70,6 +76,10 @@ class SomeClasses:
         scores = np.full(self._classes, self._floor)
         scores[self._present] = self._share * self._learner.predict_row(vector)
         return scores
+
+    @property
+    def row_us(self) -> float:
+        return price.LEARNER_US + self._learner.row_us
 
     def to_state(self) -> State:
         return State(
@@ -103,12 +113,27 @@ class ScaledTarget:
     def predict_row(self, vector: Matrix) -> Vector:
         return self._undo(self._learner.predict_row(vector))
 
+    @property
+    def row_us(self) -> float:
+        return price.LEARNER_US + self._learner.row_us
+
     def _undo(self, scores: Array) -> Array:
         scores = self._offset + self._scale * scores
-        if self._log:
-            # The exponential turns a slightly wild logarithm into an absurd number; nothing was learned up there.
-            return np.expm1(np.clip(scores, 0.0, self._highest))
-        return scores
+        return _without_logarithm(scores, self._highest) if self._log else scores
+
+    @property
+    def kind_together(self) -> str:
+        return f"{self.kind}({'log ' if self._log else ''}{kind_of(self._learner)})"
+
+    @classmethod
+    def together(cls, learners: Sequence[ScaledTarget]) -> RowAnswers:
+        inner = together([learner._learner for learner in learners])
+        offset = np.array([[learner._offset] for learner in learners])
+        scale = np.array([[learner._scale] for learner in learners])
+        highest = np.array([[learner._highest] for learner in learners])
+        if learners[0]._log:
+            return lambda vector: _without_logarithm(offset + scale * inner(vector), highest)
+        return lambda vector: np.asarray(offset + scale * inner(vector))
 
     def to_state(self) -> State:
         data = {"offset": self._offset, "scale": self._scale, "log": self._log, "highest": self._highest}
@@ -117,6 +142,11 @@ class ScaledTarget:
     @classmethod
     def from_state(cls, state: State, parts: Mapping[str, Any]) -> ScaledTarget:
         return cls(parts["learner"], **state.data)
+
+
+def _without_logarithm(scores: Array, highest: float | Array) -> Array:
+    """The exponential turns a slightly wild logarithm into an absurd number; nothing was learned up there."""
+    return np.asarray(np.expm1(np.minimum(np.maximum(scores, 0.0), highest)))
 
 
 RESTORERS = {adapter.kind: adapter.from_state for adapter in (Constant, SomeClasses, ScaledTarget)}

@@ -131,19 +131,20 @@ class Fitted:
 class Family:
     """One kind of model.
 
-    `portfolio(shape)` lists configurations in the order of their usefulness, none when the family does not suit.
+    `portfolio(shape)` names configurations, the family's best guess first; none when the family does not suit. A
+    name means the same whatever the shape, because `portfolio.json` knows configurations by it.
     `space` is what tuning may change in the first of them. `cost(shape, params)` guesses seconds of one fit on
     one core, `memory(shape, params)` its megabytes beyond the rows themselves; measurements correct the first.
     `libraries` are the modules that `fit` imports; loading them is not counted as its time.
     `quick` is a configuration that gives a fair model in the least time, to have one at once.
-    With `refit` a model learned from all rows stands for the trial, instead of the bag of the fold models: right
-    for families that gain nothing from averaging their like. `restorers` rebuild the
-    family's learners from their State.
+    With `refit` a model learned from all rows stands for the trial, instead of the bag of the fold models, on small
+    tables too: right for families that gain nothing from averaging their like. `more_rounds` is how many times the
+    rounds of the folds such a model needs. `restorers` rebuild the family's learners from their State.
     """
 
     name: str
     title: str
-    portfolio: Callable[[Shape], tuple[Params, ...]]
+    portfolio: Callable[[Shape], Mapping[str, Params]]
     space: Callable[[Shape], Space]
     fit: Callable[[Fit], Fitted]
     cost: Callable[[Shape, Params], float]
@@ -152,6 +153,7 @@ class Family:
     libraries: tuple[str, ...] = ()
     quick: Params | None = None
     refit: bool = False
+    more_rounds: float = 1.0
 
 
 class Stopping:

@@ -11,22 +11,17 @@ import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from rowsmith.state import State
 from rowsmith.training.data import Shape
-from rowsmith.training.families.base import Family, Fit, Fitted, Params, Part, Real, Restorer, Space, Whole
-from rowsmith.training.families.links import sigmoid, softmax, two_classes
+from rowsmith.training.families.base import Family, Fit, Fitted, Params, Part, Real, Space, Whole
+from rowsmith.training.families.symmetric_trees import ONE_HOT_LEVELS, RESTORERS, OneHot, SymmetricTrees
 from rowsmith.training.families.tree_learner import clipped, prepare
-from rowsmith.transformation.target_encoding import TargetEncoding
-from rowsmith.types import Array, Matrix, Rows, Scores2D, Task, Vector
+from rowsmith.types import Array, Matrix, Rows, Task, Vector
 
 NAME = "catboost"
-KIND = "symmetric_trees"
-ONE_HOT_LEVELS = 16
-FEW_LEVELS = 3
 MOST_CLASSES = 50
 MIDDLE: Params = {
     "learning_rate": 0.08,
@@ -36,12 +31,34 @@ MIDDLE: Params = {
     "random_strength": 1.0,
     "rounds": 2000,
 }
+PORTFOLIO: Mapping[str, Params] = {
+    "middle": MIDDLE,
+    "deep": {**MIDDLE, "depth": 8, "rsm": 0.6, "learning_rate": 0.06},
+    "shallow": {**MIDDLE, "depth": 4},
+    "calm": {
+        **MIDDLE,
+        "learning_rate": 0.06,
+        "l2_leaf_reg": 30.0,
+        "rsm": 0.5,
+        "random_strength": 4.0,
+        "bootstrap_type": "Bernoulli",
+        "subsample": 0.7,
+    },
+    "eager": {
+        **MIDDLE,
+        "depth": 7,
+        "learning_rate": 0.05,
+        "l2_leaf_reg": 1.0,
+        "rsm": 0.8,
+        "random_strength": 0.2,
+        "bootstrap_type": "Bernoulli",
+        "subsample": 0.85,
+    },
+}
 
 
-def portfolio(shape: Shape) -> tuple[Params, ...]:
-    if shape.outputs > MOST_CLASSES:
-        return ()
-    return (MIDDLE, {**MIDDLE, "depth": 8, "rsm": 0.6, "learning_rate": 0.06}, {**MIDDLE, "depth": 4})
+def portfolio(shape: Shape) -> Mapping[str, Params]:
+    return PORTFOLIO if shape.outputs <= MOST_CLASSES else {}
 
 
 def space(shape: Shape) -> Space:
@@ -136,120 +153,6 @@ def _plain(model: Any) -> tuple[Rows, Matrix, Array, Vector]:
     return columns, borders, leaves, np.asarray(bias, dtype=np.float64)
 
 
-class OneHot:
-    """Columns of 0 and 1 beside the matrix, one for each level of each small category and one for its absence."""
-
-    def __init__(self, columns: Rows, levels: Matrix) -> None:
-        self.columns = columns
-        self.levels = levels
-
-    @classmethod
-    def of(cls, fit: Fit) -> OneHot:
-        pairs = [
-            (column, level)
-            for column, feature in enumerate(fit.features)
-            if FEW_LEVELS < feature.levels <= ONE_HOT_LEVELS
-            for level in range(-1, feature.levels)
-        ]
-        return cls(
-            np.array([column for column, _ in pairs], dtype=np.int64),
-            np.array([level for _, level in pairs], dtype=np.float32),
-        )
-
-    def apply(self, matrix: Matrix) -> Matrix:
-        """The last axis gets longer; works for rows (rows, columns) and for one (columns,)."""
-        if not len(self.columns):
-            return np.ascontiguousarray(matrix, dtype=np.float32)
-        values = matrix[..., self.columns]
-        spread = np.where(np.isnan(values), np.float32(-1), values) == self.levels
-        return np.concatenate([matrix, spread], axis=-1, dtype=np.float32)
-
-
-class SymmetricTrees:
-    """Trees whose every level asks one question of all rows; leaf numbers are the answers as bits."""
-
-    family: ClassVar[str] = NAME
-
-    def __init__(
-        self,
-        spread: OneHot,
-        encoding: TargetEncoding | None,
-        columns: Rows,
-        borders: Matrix,
-        leaves: Array,
-        bias: Vector,
-        task: Task,
-        classes: int,
-    ) -> None:
-        self._spread = spread
-        self._encoding = encoding
-        self._columns = columns
-        self._borders = borders
-        self._leaves = leaves
-        self._bias = bias
-        self._task = task
-        self._classes = classes
-        self._powers = 2 ** np.arange(columns.shape[1], dtype=np.int64)
-        self._first_leaf = np.arange(len(columns)) * leaves.shape[1]
-        self._all_leaves = leaves.reshape(-1, leaves.shape[2])
-
-    def predict(self, matrix: Matrix) -> Scores2D:
-        if not len(matrix):
-            return np.zeros((0, max(self._classes, 1)))
-        values = self._spread.apply(self._encoding.apply(matrix) if self._encoding else matrix)
-        by_column = np.asfortranarray(values)
-        sums = np.repeat(self._bias[None, :], len(values), axis=0)
-        for columns, borders, leaves in zip(self._columns, self._borders, self._leaves, strict=True):
-            place = np.zeros(len(values), dtype=np.int64)
-            for k, (column, border) in enumerate(zip(columns.tolist(), borders, strict=True)):
-                place |= (by_column[:, column] > border).astype(np.int64) << k
-            sums += leaves[place]
-        return self._answer(sums)
-
-    def predict_row(self, vector: Matrix) -> Vector:
-        values = self._spread.apply(self._encoding.apply_row(vector) if self._encoding else vector)
-        place = (values[self._columns] > self._borders) @ self._powers + self._first_leaf
-        steps = np.concatenate([self._bias[None, :], self._all_leaves[place]])
-        # accumulate() adds in the order of the trees, as `predict` does; sum() would add in pairs.
-        return np.asarray(self._answer(np.add.accumulate(steps, axis=0)[-1:])[0])
-
-    def _answer(self, sums: Scores2D) -> Scores2D:
-        if self._task is Task.REGRESSION:
-            return sums
-        return two_classes(sigmoid(sums[:, 0].copy())) if self._task is Task.BINARY else softmax(sums)
-
-    def to_state(self) -> State:
-        return State(
-            KIND,
-            {"task": self._task.value, "classes": self._classes},
-            arrays={
-                "columns": self._columns,
-                "borders": self._borders,
-                "leaves": self._leaves,
-                "bias": self._bias,
-                "one_hot_columns": self._spread.columns,
-                "one_hot_levels": self._spread.levels,
-            },
-            children={"encoding": self._encoding.to_state()} if self._encoding else {},
-        )
-
-
-def restorer(state: State, parts: Mapping[str, Any]) -> SymmetricTrees:
-    arrays, data = state.arrays, state.data
-    return SymmetricTrees(
-        OneHot(arrays["one_hot_columns"], arrays["one_hot_levels"]),
-        parts.get("encoding"),
-        arrays["columns"],
-        arrays["borders"],
-        arrays["leaves"],
-        arrays["bias"],
-        Task(data["task"]),
-        data["classes"],
-    )
-
-
-RESTORERS: Mapping[str, Restorer] = {KIND: restorer}
-
 FAMILY = Family(
     name=NAME,
     title="CatBoost",
@@ -260,4 +163,5 @@ FAMILY = Family(
     memory=memory,
     restorers=RESTORERS,
     libraries=("catboost",),
+    more_rounds=1.1,
 )

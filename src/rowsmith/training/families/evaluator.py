@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import sys
 import threading
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -46,10 +46,13 @@ class Evaluator:
 
     def predict_row(self, vector: Matrix) -> Vector:
         """Shape (features,) to (outputs,), through a configuration that each thread keeps for itself."""
-        row: _RowCall | None = getattr(self._local, "row", None)
+        row: RowCall | None = getattr(self._local, "row", None)
         if row is None:
-            row = self._local.row = _RowCall(self._model, self._kind, len(vector), self.outputs)
-        return row(vector)
+            buffers = np.zeros(len(vector), dtype=np.float32), np.zeros(self.outputs)
+            row = self._local.row = RowCall(self, *buffers)
+        row.values[:] = vector
+        row()
+        return row.answer.copy()
 
 
 class _Model:
@@ -89,38 +92,41 @@ class _Model:
             self.library.LGBM_BoosterFree(self.handle)
 
 
-class _RowCall:
-    """LGBM_BoosterPredictForMatSingleRowFast with its buffers. Belongs to one thread."""
+class RowCall:
+    """LGBM_BoosterPredictForMatSingleRowFast from `values`, shape (features,), to `answer`, shape (outputs,).
 
-    def __init__(self, model: _Model, kind: int, features: int, outputs: int) -> None:
-        self._model = model  # the configuration points into it
-        self._features = features
+    Both are the caller's, float32 and float64, and keep their place. Belongs to one thread.
+    """
+
+    def __init__(self, evaluator: Evaluator, values: Matrix, answer: Vector) -> None:
+        self._model = model = evaluator._model  # the configuration points into it
+        self.values = values
+        self.answer = answer
         self._config = ctypes.c_void_p()
-        self._call = model.library.LGBM_BoosterPredictForMatSingleRowFast
         status = model.library.LGBM_BoosterPredictForMatSingleRowFastInit(
             model.handle,
-            ctypes.c_int(kind),
+            ctypes.c_int(evaluator._kind),
             ctypes.c_int(0),
             ctypes.c_int(-1),
             ctypes.c_int(FLOAT32),
-            ctypes.c_int32(features),
+            ctypes.c_int32(len(values)),
             PARAMETERS,
             ctypes.byref(self._config),
         )
         if status != 0:
             raise ValueError(f"LightGBM: {_last_error(model.library)}")
-        self._answer = np.zeros(outputs)
         self._length = ctypes.c_int64()
-        self._answer_at = ctypes.c_void_p(self._answer.ctypes.data)
-        self._length_at = ctypes.byref(self._length)
+        self._call = partial(
+            model.library.LGBM_BoosterPredictForMatSingleRowFast,
+            self._config,
+            ctypes.c_void_p(values.ctypes.data),
+            ctypes.byref(self._length),
+            ctypes.c_void_p(answer.ctypes.data),
+        )
 
-    def __call__(self, vector: Matrix) -> Vector:
-        if vector.dtype != np.float32 or vector.shape != (self._features,) or not vector.flags.c_contiguous:
-            vector = np.ascontiguousarray(vector, dtype=np.float32).reshape(self._features)
-        at = ctypes.c_void_p(vector.ctypes.data)
-        if self._call(self._config, at, self._length_at, self._answer_at) != 0:
+    def __call__(self) -> None:
+        if self._call() != 0:
             raise ValueError(f"LightGBM: {_last_error(self._model.library)}")
-        return self._answer.copy()
 
     def __del__(self) -> None:
         if self._config:

@@ -1,110 +1,220 @@
-"""A forest whose leaves hold a number for each output: the evaluator finds the leaves, an array says what they hold.
+"""A forest whose leaves hold a number for each output, in few bytes: most leaves hold what others hold too.
 
-One tree then serves all classes, where the common text form would need a copy for each.
+One tree serves all classes, where the common text form would need a copy for each. The evaluator says which leaves a
+row reaches (or adds up what they hold, where that is one number); a table says what they hold.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
+from rowsmith.errors import ArtifactError
 from rowsmith.state import State
+from rowsmith.training.families import price
 from rowsmith.training.families.base import Restorer
 from rowsmith.training.families.evaluator import Evaluator
+from rowsmith.training.families.exact import on_a_grid
 from rowsmith.training.families.links import two_classes
-from rowsmith.training.families.trees import Tree, model_text
+from rowsmith.training.families.trees import Tree, last_float32, text_in_memory
 from rowsmith.transformation.target_encoding import TargetEncoding
-from rowsmith.types import Array, Matrix, Rows, Scores2D, Task, Vector
+from rowsmith.types import Array, JsonObject, Matrix, Rows, Scores2D, Task, Vector
 
 KIND = "forest"
 CHUNK_ROWS = 4096
 
 
+@dataclass(frozen=True)
+class Grown:
+    """Trees as scikit-learn grows them: nodes in depth-first order, a leaf having no children.
+
+    The arrays hold the nodes of all trees one after another; `nodes` counts those of each tree. `left` and `right`
+    are node numbers within the tree, -1 for a leaf; `value` has shape (nodes, outputs).
+    """
+
+    nodes: Rows
+    left: Array
+    right: Array
+    feature: Array
+    threshold: Array
+    default_left: Array
+    value: Array
+
+    def packed(self) -> dict[str, Array]:
+        """The arrays of a `Forest`: only what prediction needs, each in the narrowest type.
+
+        In depth-first order the left child is the next node, so the number of leaves on the left of a node says
+        where both children are.
+        """
+        is_leaf = self.left < 0
+        inner = ~is_leaf
+        distinct, codes = _distinct(self.value[is_leaf].astype(np.float32))
+        first = np.cumsum(self.nodes) - self.nodes
+        return {
+            "leaves": np.add.reduceat(is_leaf, first, dtype=np.int64) if len(first) else np.zeros(0, dtype=np.int64),
+            "left_leaves": _narrow((self.right[inner] - self.left[inner] + 1) // 2),
+            "feature": _narrow(self.feature[inner]),
+            "threshold": last_float32(self.threshold[inner].astype(np.float64)),
+            "default_left": np.packbits(self.default_left[inner].astype(bool)),
+            "codes": _narrow(codes),
+            "table": distinct,
+        }
+
+
 class Forest:
     """Answers the mean over the trees of what their leaves hold: class shares, or a number.
 
-    `nodes` and `leaves` count those of each tree; the other arrays hold the trees one after another, `value` with
-    shape (leaves, outputs). Two classes have one output, the share of the event.
+    `arrays` hold the trees one after another, as `Grown.packed` made them. Two classes have one output, the share of
+    the event. `prior`, shape (outputs,), counts as much as `prior_trees` trees: no class is impossible.
     """
 
     family: ClassVar[str] = "extra_trees"
 
     def __init__(
         self,
-        trees: Mapping[str, Array],
+        arrays: Mapping[str, Array],
         *,
         features: int,
         task: Task,
         classes: int,
         encoding: TargetEncoding | None,
+        prior_trees: float = 0.0,
     ) -> None:
-        self._arrays = dict(trees)
+        self._arrays = dict(arrays)
         self._features = features
         self._task = task
         self._classes = classes
         self._encoding = encoding
-        self._count = len(trees["leaves"])
-        self._value = trees["value"]
-        self._first: Rows = np.cumsum(trees["leaves"]) - trees["leaves"]
-        text = model_text(_split(trees), features=features, outputs=1)
-        self._evaluator = Evaluator(text, outputs=self._count, leaves=True)
+        self._prior_trees = prior_trees
+        self._leaves: Rows = self._arrays["leaves"].astype(np.int64)
+        self._count = len(self._leaves)
+        self._first: Rows = np.cumsum(self._leaves) - self._leaves
+        # The layout of models before "table": each leaf with numbers of its own.
+        table = self._arrays["table"] if "table" in self._arrays else self._arrays["value"]
+        self._table = on_a_grid(table, self._count)
+        self._codes = self._arrays["codes"] if "table" in self._arrays else np.arange(len(table))
+        self._prior = prior_trees * self._arrays["prior"].astype(np.float64) if prior_trees else 0.0
 
-    @classmethod
-    def of(
-        cls, trees: Sequence[Tree], *, features: int, task: Task, classes: int, encoding: TargetEncoding | None
-    ) -> Forest:
-        """Trees whose `value` has shape (leaves, outputs)."""
-        arrays: dict[str, Array] = {
-            "nodes": np.array([len(tree.feature) for tree in trees], dtype=np.int64),
-            "leaves": np.array([len(tree.value) for tree in trees], dtype=np.int64),
-            "feature": np.concatenate([tree.feature for tree in trees]).astype(np.int32),
-            "threshold": np.concatenate([tree.float32_threshold for tree in trees]),
-            "default_left": np.concatenate([tree.default_left for tree in trees]),
-            "left": np.concatenate([tree.left for tree in trees]).astype(np.int32),
-            "right": np.concatenate([tree.right for tree in trees]).astype(np.int32),
-            "value": np.concatenate([tree.value for tree in trees]).astype(np.float32),
-        }
-        return cls(arrays, features=features, task=task, classes=classes, encoding=encoding)
+    @cached_property
+    def _evaluator(self) -> Evaluator:
+        """Made when it is first asked: training never asks most of its learners again."""
+        is_sum = self._table.shape[1] == 1
+        values = self._table[self._codes, 0] if is_sum else np.zeros(len(self._codes))
+        text = text_in_memory(unpacked(self._arrays, self._leaves, values), self._features)
+        return Evaluator(text, outputs=1 if is_sum else self._count, leaves=not is_sum)
 
     def predict(self, matrix: Matrix) -> Scores2D:
         parts = [self._answer_chunk(matrix[i : i + CHUNK_ROWS]) for i in range(0, len(matrix), CHUNK_ROWS)]
         return np.concatenate(parts) if parts else np.zeros((0, max(self._classes, 1)))
 
     def _answer_chunk(self, matrix: Matrix) -> Scores2D:
-        leaves = self._evaluator.predict(self._encoding.apply(matrix) if self._encoding else matrix).astype(np.int64)
-        total = np.zeros((len(matrix), self._value.shape[1]))
+        found = self._evaluator.predict(self._encoding.apply(matrix) if self._encoding else matrix)
+        if self._table.shape[1] == 1:
+            return self._answer(found)
+        total = np.zeros((len(matrix), self._table.shape[1]))
         for tree, first in enumerate(self._first.tolist()):
-            total += self._value[first + leaves[:, tree]]
+            total += self._table[self._codes[first + found[:, tree].astype(np.int64)]]
         return self._answer(total)
 
     def predict_row(self, vector: Matrix) -> Vector:
-        leaves = self._evaluator.predict_row(self._encoding.apply_row(vector) if self._encoding else vector)
-        steps = self._value[self._first + leaves.astype(np.int64)]
-        # accumulate() adds in the order of the trees, as `predict` does; sum() would add in pairs.
-        total = np.add.accumulate(steps, axis=0, dtype=np.float64)[-1:]
-        return np.asarray(self._answer(total)[0])
+        found = self._evaluator.predict_row(self._encoding.apply_row(vector) if self._encoding else vector)
+        if self._table.shape[1] > 1:
+            found = self._table[self._codes[self._first + found.astype(np.int64)]].sum(axis=0)
+        return np.asarray(self._answer(found[None, :])[0])
+
+    @cached_property
+    def row_us(self) -> float:
+        trees = price.of_forest(self._leaves, self._table.shape[1])
+        return price.LEARNER_US + trees + price.of_encoding(self._encoding)
 
     def _answer(self, total: Array) -> Scores2D:
-        mean = total / self._count
+        mean = (total + self._prior) / (self._count + self._prior_trees)
         return two_classes(mean[:, 0]) if self._task is Task.BINARY else np.asarray(mean)
 
     def to_state(self) -> State:
-        data = {"features": self._features, "task": self._task.value, "classes": self._classes}
+        data: JsonObject = {"features": self._features, "task": self._task.value, "classes": self._classes}
+        if self._prior_trees:
+            data["prior_trees"] = self._prior_trees
         children = {"encoding": self._encoding.to_state()} if self._encoding else {}
         return State(KIND, data, arrays=self._arrays, children=children)
 
 
-def _split(trees: Mapping[str, Array]) -> list[Tree]:
-    """The arrays of a forest as single trees (without what their leaves hold)."""
-    cuts = np.cumsum(trees["nodes"])[:-1]
-    names = ("feature", "threshold", "default_left", "left", "right")
-    parts = zip(*(np.split(trees[name], cuts) for name in names), strict=True)
-    return [
-        Tree(feature, threshold, default_left, left, right, np.zeros(leaves))
-        for (feature, threshold, default_left, left, right), leaves in zip(parts, trees["leaves"].tolist(), strict=True)
-    ]
+def unpacked(arrays: Mapping[str, Array], leaves: Rows, values: Vector) -> list[Tree]:
+    """The arrays of a forest as single trees; `values` are what their leaves hold, shape (all leaves,)."""
+    if "left" in arrays:
+        nodes, left, right = arrays["nodes"], arrays["left"], arrays["right"]
+        default_left = arrays["default_left"]
+    else:
+        nodes = leaves - 1
+        left, right = children(arrays["left_leaves"].astype(np.int64), leaves)
+        default_left = np.unpackbits(arrays["default_left"], count=len(left))
+    columns = (arrays["feature"], arrays["threshold"], default_left, left, right)
+    cuts = np.cumsum(nodes)[:-1]
+    parts = [np.split(column, cuts) for column in columns]
+    return [Tree(*part) for part in zip(*parts, np.split(values, np.cumsum(leaves)[:-1]), strict=True)]
+
+
+def children(left_leaves: Rows, leaves: Rows) -> tuple[Array, Array]:
+    """Left and right child of each node as `Tree` has them, level by level for all trees at once.
+
+    Raises ArtifactError where the counts are not those of trees.
+    """
+    nodes = leaves - 1
+    if nodes.min(initial=0) < 0 or nodes.sum() != len(left_leaves):
+        raise ArtifactError("these are not trees: the nodes do not belong to their leaves")
+    start = np.cumsum(nodes) - nodes
+    left, right = np.zeros(len(left_leaves), dtype=np.int64), np.zeros(len(left_leaves), dtype=np.int64)
+    has_nodes = nodes > 0
+    start, below = start[has_nodes], leaves[has_nodes]
+    node, leaf = np.zeros_like(start), np.zeros_like(start)
+    while len(node):
+        on_left = left_leaves[start + node]
+        on_right = below - on_left
+        if (on_left < 1).any() or (on_right < 1).any():
+            raise ArtifactError("these are not trees: a node has no leaf on one side")
+        left[start + node] = np.where(on_left > 1, node + 1, ~leaf)
+        right[start + node] = np.where(on_right > 1, node + on_left, ~(leaf + on_left))
+        goes_left, goes_right = on_left > 1, on_right > 1
+        node, leaf, start, below = (
+            np.concatenate([a[goes_left], b[goes_right]])
+            for a, b in (
+                (node + 1, node + on_left),
+                (leaf, leaf + on_left),
+                (start, start),
+                (on_left, on_right),
+            )
+        )
+    return left, right
+
+
+def _distinct(values: Matrix) -> tuple[Matrix, Rows]:
+    """The different rows, in the order in which they come, and the place of each row among them."""
+    keys: list[bytes] = np.ascontiguousarray(values).view(f"V{values.shape[1] * values.itemsize}").ravel().tolist()
+    places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+    table = np.frombuffer(b"".join(places), dtype=values.dtype).reshape(-1, values.shape[1])
+    return table, np.array([places[key] for key in keys], dtype=np.int64)
+
+
+def _narrow(numbers: Array) -> Array:
+    """Whole numbers from 0 in the narrowest type that holds them."""
+    return numbers.astype(np.min_scalar_type(int(numbers.max(initial=0))))
+
+
+def grown_of(trees: Sequence[Any], value: Sequence[Array]) -> Grown:
+    """From scikit-learn's `tree_` objects, and what each of their nodes holds."""
+    return Grown(
+        nodes=np.array([tree.node_count for tree in trees], dtype=np.int64),
+        left=np.concatenate([tree.children_left for tree in trees]),
+        right=np.concatenate([tree.children_right for tree in trees]),
+        feature=np.concatenate([tree.feature for tree in trees]),
+        threshold=np.concatenate([tree.threshold for tree in trees]),
+        default_left=np.concatenate([tree.missing_go_to_left for tree in trees]),
+        value=np.concatenate(value),
+    )
 
 
 def restorer(state: State, parts: Mapping[str, Any]) -> Forest:
@@ -115,6 +225,7 @@ def restorer(state: State, parts: Mapping[str, Any]) -> Forest:
         task=Task(data["task"]),
         classes=data["classes"],
         encoding=parts.get("encoding"),
+        prior_trees=data.get("prior_trees", 0.0),
     )
 
 

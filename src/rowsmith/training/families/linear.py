@@ -12,6 +12,7 @@ import numpy as np
 
 from rowsmith.state import State
 from rowsmith.training.data import Shape
+from rowsmith.training.families import price
 from rowsmith.training.families.base import Family, Fit, Fitted, Params, Real, Space
 from rowsmith.training.families.links import sigmoid, softmax, two_classes
 from rowsmith.transformation.dense import DenseView
@@ -25,8 +26,8 @@ LARGEST_VIEW_CELLS = 60_000_000
 """Of the dense training rows (half a gigabyte); more rows than that teach a linear model little."""
 
 
-def portfolio(shape: Shape) -> tuple[Params, ...]:
-    return tuple({"c": c} for c in (1.0, 0.03, 30.0))
+def portfolio(shape: Shape) -> Mapping[str, Params]:
+    return {"middle": {"c": 1.0}, "strict": {"c": 0.02}, "loose": {"c": 50.0}}
 
 
 def space(shape: Shape) -> Space:
@@ -143,13 +144,21 @@ class LinearLearner:
         with np.errstate(all="ignore"):
             return np.asarray(self._answer(vector[None, :])[0])
 
+    @property
+    def row_us(self) -> float:
+        return price.LEARNER_US + price.of_linear(self._view.width, len(self._coefficients))
+
     def _answer(self, matrix: Matrix) -> Scores2D:
         dense = np.ascontiguousarray(self._view.apply(matrix))
-        sums = np.empty((len(matrix), len(self._coefficients)))
-        for i, row in enumerate(self._coefficients):
-            sums[:, i] = (dense * row).sum(axis=1) + self._intercepts[i]
+        if len(matrix) == 1:
+            # The same sums along the same columns, for all outputs in one call.
+            sums = (dense * self._coefficients).sum(axis=1)[None, :] + self._intercepts
+        else:
+            sums = np.empty((len(matrix), len(self._coefficients)))
+            for i, row in enumerate(self._coefficients):
+                sums[:, i] = (dense * row).sum(axis=1) + self._intercepts[i]
         if self._task is Task.REGRESSION:
-            return sums
+            return np.asarray(sums)
         return two_classes(sigmoid(sums[:, 0].copy())) if len(self._coefficients) == 1 else softmax(sums)
 
     def to_state(self) -> State:

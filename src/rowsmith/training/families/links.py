@@ -16,7 +16,10 @@ def sigmoid(sums: Array) -> Array:
 
 def two_classes(event: Array) -> Scores2D:
     """Probabilities of the event, shape (rows,), to those of both classes, shape (rows, 2)."""
-    return np.stack([1.0 - event, event], axis=1)
+    both = np.empty((len(event), 2))
+    both[:, 1] = event
+    np.subtract(1.0, event, out=both[:, 0])
+    return both
 
 
 def softmax(sums: Scores2D) -> Scores2D:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import orjson
 
 from rowsmith.types import Array, Matrix, Vector
 
@@ -67,11 +68,48 @@ def model_text(
     `objective` is LightGBM's line that turns sums into answers (`binary sigmoid:1`, ...); without it sums are answers.
     """
     blocks = [_tree_text(i, tree) for i, tree in enumerate(trees)]
-    head = ["tree", "version=v4", f"num_class={outputs}", f"num_tree_per_iteration={outputs}", "label_index=0"]
-    head += [f"max_feature_idx={features - 1}"]
+    head = _head(features, outputs)
     head += [f"objective={objective}"] if objective else []
     head += ["average_output"] if average else []
     return _join(head, features, blocks)
+
+
+def text_in_memory(trees: Sequence[Tree], features: int) -> str:
+    """Trees of one output as a model that is not kept: quick to write, and as long as it likes.
+
+    Values and thresholds have all their digits; a quarter of a million leaves take a twentieth of a second.
+    """
+    ready = [
+        Tree(
+            np.ascontiguousarray(tree.feature),
+            tree.threshold.astype(np.float64),
+            MISSING_IS_NAN + DEFAULT_LEFT * tree.default_left.astype(np.int64),
+            np.ascontiguousarray(tree.left),
+            np.ascontiguousarray(tree.right),
+            np.ascontiguousarray(tree.value),
+        )
+        for tree in trees
+    ]
+    return _join(_head(features, outputs=1), features, [_quick_text(i, tree) for i, tree in enumerate(ready)])
+
+
+def _quick_text(number: int, tree: Tree) -> str:
+    lines = [f"Tree={number}", f"num_leaves={len(tree.value)}", "num_cat=0"]
+    if len(tree.feature):
+        lines += [
+            f"split_feature={_all_digits(tree.feature)}",
+            f"threshold={_all_digits(tree.threshold)}",
+            f"decision_type={_all_digits(tree.default_left)}",
+            f"left_child={_all_digits(tree.left)}",
+            f"right_child={_all_digits(tree.right)}",
+        ]
+    lines += [f"leaf_value={_all_digits(tree.value)}", "is_linear=0", "shrinkage=1", "", "", ""]
+    return "\n".join(lines)
+
+
+def _all_digits(numbers: Array) -> str:
+    """Finite numbers with a space between them, ten times as fast as Python writes them."""
+    return orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].decode().replace(",", " ")
 
 
 def trimmed(text: str, features: int) -> str:
@@ -93,6 +131,11 @@ def trimmed(text: str, features: int) -> str:
         fields["leaf_value"] = _values(np.array(fields["leaf_value"].split(), dtype=np.float64))
         trees.append("\n".join([f"Tree={i}", *(f"{name}={value}" for name, value in fields.items()), "", "", ""]))
     return _join(kept, features, trees)
+
+
+def _head(features: int, outputs: int) -> list[str]:
+    kind = ["tree", "version=v4", f"num_class={outputs}", f"num_tree_per_iteration={outputs}", "label_index=0"]
+    return [*kind, f"max_feature_idx={features - 1}"]
 
 
 def _join(head: list[str], features: int, blocks: list[str]) -> str:
