@@ -131,7 +131,7 @@ def test_progress_names_stages_and_time_left(executor: Executor) -> None:
 def test_a_matrix_in_a_file_gives_the_same_model(executor: Executor, monkeypatch: pytest.MonkeyPatch) -> None:
     table = loans(300)
     in_memory = rowsmith.train(table, "default", max_trials=1, families=["linear"], executor=executor)
-    monkeypatch.setattr(workflow, "LEAST_MAPPED_BYTES", 0)
+    monkeypatch.setattr(workflow, "LARGE_TABLE_BYTES", 0)
     mapped = rowsmith.train(table, "default", max_trials=1, families=["linear"], executor=executor)
     assert mapped.predict_frame(table).equals(in_memory.predict_frame(table))
 

@@ -68,10 +68,10 @@ class Conformer:
         """
         faults = Faults(self.schema.policies)
         self._check_names(df.columns, faults)
-        height = df.height if rows is None else len(rows)
+        height, present = df.height if rows is None else len(rows), set(df.columns)
         kept = {}
         for name, rule in self._rules.items():
-            if name not in df.columns:
+            if name not in present:
                 kept[name] = rule.no_values(height)
                 continue
             raw = taken(df[name], rows, 0, height)

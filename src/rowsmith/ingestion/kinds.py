@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from rowsmith.conform.plain import without_nulls
 from rowsmith.ingestion.spellings import Spellings
 from rowsmith.ingestion.text_dates import COMPACT, are_compact_dates, find_dates
 from rowsmith.ingestion.text_numbers import are_whole, find_numbers
@@ -53,9 +54,9 @@ class Reading:
 
 def find_kind(series: pl.Series, *, may_identify: bool = True) -> Reading:
     """The kind of a column of a plain type. `may_identify` is False for one that is known to be no identifier."""
-    values = series.drop_nulls()
     if isinstance(series.dtype, pl.String):
         return _of_text(series, may_identify=may_identify)
+    values = without_nulls(series)
     if not len(values) or (len(values) == len(series) and values.min() == values.max()):
         return Reading(ColumnKind.CONSTANT)
     if isinstance(series.dtype, pl.Boolean):

@@ -89,7 +89,7 @@ class TableEncoder:
 def _piece(frame: pl.DataFrame | ConformingColumns, name: str, start: int, length: int) -> pl.Series:
     if isinstance(frame, ConformingColumns):
         return frame.piece(name, start, length)
-    return frame[name].slice(start, length)
+    return frame[name] if length == frame.height else frame[name].slice(start, length)
 
 
 def fit_encoder(frame: pl.DataFrame | ConformingColumns, schema: Schema) -> TableEncoder:
