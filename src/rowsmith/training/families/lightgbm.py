@@ -100,7 +100,7 @@ def fit(fit: Fit) -> Fitted:
             break
     rounds = max(stopping.best_rounds, 1)
     text = trimmed(booster.model_to_string(num_iteration=rounds), ready.train.matrix.shape[1])
-    return Fitted(TreeLearner(text, fit.shape, ready.encoding), rounds)
+    return Fitted(TreeLearner.of(text, fit.shape, ready.encoding), rounds)
 
 
 def _settings(fit: Fit) -> dict[str, Any]:
