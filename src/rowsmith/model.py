@@ -25,6 +25,8 @@ from rowsmith.types import Feature as Feature
 from rowsmith.types import Interval, JsonObject, Matrix, Prediction, Scores2D, Task, Vector
 
 PREDICTION_COLUMN = "prediction"
+SINGLE = "single-"
+"""What the names of the single model's parts begin with."""
 
 
 class Encoder(Protocol):
@@ -93,6 +95,8 @@ class TrainedModel:
     `interval_width` holds the lower and upper offset that turn a number into a prediction interval
     (split-conformal quantiles of out-of-fold residuals; Lei et al. 2018, doi:10.1080/01621459.2017.1307116).
     `facts` is plain JSON about how it came to be (metric, scores of cross-validation, leaderboard, seconds, ...).
+    `single` is a model of one learner beside an ensemble: quicker and smaller, at the price in accuracy that its facts
+    state beside those of the whole. It is None where there is no ensemble.
     """
 
     kind: ClassVar[str] = "model"
@@ -106,6 +110,7 @@ class TrainedModel:
     threshold: float = 0.5
     interval_width: Interval | None = None
     facts: JsonObject = field(default_factory=dict)
+    single: TrainedModel | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "conformer", Conformer(self.schema))
@@ -196,41 +201,57 @@ class TrainedModel:
         return archive.write(Path(folder), self.to_state())
 
     def to_state(self) -> State:
-        children = {f"member-{i}": member.learner.to_state() for i, member in enumerate(self.members)}
+        children = self._answering_parts()
         children["encoder"] = self.encoder.to_state()
-        if self.calibrator is not None:
-            children["calibrator"] = self.calibrator.to_state()
-        width = self.interval_width
         data: JsonObject = {
             "schema": self.schema.to_dict(),
             "recipe": self.recipe.to_dict(),
             "task": self.task.value,
+            **self._answering_data(),
+        }
+        if self.single is not None:
+            data["single"] = self.single._answering_data()
+            children |= {f"{SINGLE}{name}": part for name, part in self.single._answering_parts().items()}
+        return State(self.kind, data, children=children)
+
+    def _answering_parts(self) -> dict[str, State]:
+        parts = {f"member-{i}": member.learner.to_state() for i, member in enumerate(self.members)}
+        return parts | ({"calibrator": self.calibrator.to_state()} if self.calibrator is not None else {})
+
+    def _answering_data(self) -> JsonObject:
+        width = self.interval_width
+        return {
             "members": [{"weight": member.weight, "trial": member.trial} for member in self.members],
             "threshold": self.threshold,
             "interval_width": [width.low, width.high] if width else None,
             "facts": self.facts,
         }
-        return State(self.kind, data, children=children)
 
     @classmethod
     def from_state(cls, state: State, parts: Mapping[str, Any]) -> TrainedModel:
         """`parts` are the restored children of `state`, by name (see workflows/artifact.py)."""
         data = state.data
-        width = data["interval_width"]
-        members = tuple(
-            Member(item["weight"], parts[f"member-{i}"], item["trial"]) for i, item in enumerate(data["members"])
-        )
-        return cls(
-            schema=Schema.from_dict(data["schema"]),
-            recipe=Recipe.from_dict(data["recipe"]),
-            task=Task(data["task"]),
-            encoder=parts["encoder"],
-            members=members,
-            calibrator=parts.get("calibrator"),
-            threshold=data["threshold"],
-            interval_width=Interval(*width) if width else None,
-            facts=data["facts"],
-        )
+        schema, recipe = Schema.from_dict(data["schema"]), Recipe.from_dict(data["recipe"])
+
+        def model(data: JsonObject, prefix: str = "", single: TrainedModel | None = None) -> TrainedModel:
+            width = data["interval_width"]
+            return cls(
+                schema=schema,
+                recipe=recipe,
+                task=Task(state.data["task"]),
+                encoder=parts["encoder"],
+                members=tuple(
+                    Member(item["weight"], parts[f"{prefix}member-{i}"], item["trial"])
+                    for i, item in enumerate(data["members"])
+                ),
+                calibrator=parts.get(f"{prefix}calibrator"),
+                threshold=data["threshold"],
+                interval_width=Interval(*width) if width else None,
+                facts=data["facts"],
+                single=single,
+            )
+
+        return model(data, single=model(data["single"], SINGLE) if "single" in data else None)
 
 
 def _to_polars(rows: Any) -> tuple[pl.DataFrame, Any]:

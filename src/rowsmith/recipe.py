@@ -97,8 +97,16 @@ class TrainSection(_Section):
     memory_mb: int | None = Field(None, examples=[4096], ge=256, description="memory to stay within")
     seed: int = Field(0, ge=0, description="everything random comes from this number")
     families: tuple[str, ...] = Field((), description="model families to try; all when empty")
+    portfolio: str | None = Field(
+        None,
+        examples=["portfolio.json"],
+        description="a file with your own order of configurations; the built-in one when absent",
+    )
     threshold_metric: str | None = Field(
         None, examples=["f1"], description="what the decision threshold optimises; balanced_accuracy when absent"
+    )
+    max_row_ms: float = Field(
+        1.0, gt=0, description="milliseconds that the model may take for a row which comes alone, on a cold cache"
     )
     interval: float = Field(0.9, gt=0, lt=1, description="share of true values that prediction intervals should cover")
 

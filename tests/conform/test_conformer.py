@@ -6,6 +6,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_series_equal
@@ -274,3 +275,23 @@ def test_rows_keep_their_values_in_a_frame() -> None:
     assert frame_of_rows([{}, {}]).shape == (2, 0) and frame_of_rows([]).shape == (0, 0)
     schema = Schema((Column("a", ColumnKind.CATEGORY),))
     assert Conformer(schema).frame(frame.select("a")).frame["a"].to_list() == ["3", "x"]
+
+
+def test_columns_say_what_the_frame_says() -> None:
+    frame = pl.concat([frame_of(GOOD, {**GOOD, "age": 17}), frame_of({**GOOD, "age": 90, "town": None})])
+    frame = frame.drop("remark").with_columns(pl.Series("age", [41.0, float("nan"), 90.0]))
+    lenient = conformer(missing_column="accept", missing_value="accept")
+    whole, columns = lenient.frame(frame).frame, lenient.columns(frame)
+    some = lenient.columns(frame, np.array([0, 2]))
+    assert (columns.height, some.height) == (3, 2)
+    for name in whole.columns:
+        assert_series_equal(columns[name], whole[name])
+        assert_series_equal(columns.piece(name, 1, 2), whole[name][1:])
+        assert_series_equal(some[name], whole[name][[0, 2]])
+        assert_series_equal(some.piece(name, 1, 1), whole[name][[2]])
+
+
+def test_columns_refuse_what_the_frame_refuses() -> None:
+    frame = frame_of(GOOD, {**GOOD, "age": "old", "job": None}, {**GOOD, "member": "perhaps"})
+    strict = conformer()
+    assert refused(lambda: strict.columns(frame)) == refused(lambda: strict.frame(frame))

@@ -29,7 +29,7 @@ FEW_ROUNDS = 12
 
 
 def first_params(family: Family, data: TrainingData) -> Params:
-    return family.portfolio(data.shape)[0]
+    return next(iter(family.portfolio(data.shape).values()))
 
 
 @lru_cache
@@ -149,7 +149,7 @@ def test_it_is_described_wholly(name: str) -> None:
     family = BY_NAME[name]
     data = make_table(Task.BINARY)
     assert family.title and family.libraries
-    for params in family.portfolio(data.shape):
+    for params in family.portfolio(data.shape).values():
         assert family.cost(data.shape, params) > 0
         assert family.memory(data.shape, params) > 0
     for choice in family.space(data.shape).values():
@@ -192,7 +192,7 @@ def _ugly() -> dict[str, TrainingData]:
 def test_ugly_tables(name: str, case: str) -> None:
     data = _ugly()[case]
     portfolio = BY_NAME[name].portfolio(data.shape)
-    for params in portfolio[:1]:
+    for params in list(portfolio.values())[:1]:
         result = run_unit(data, Unit(0, name, params, 0))
         assert result.scores.shape == (len(data.folds[0][1]), data.outputs)
         assert np.isfinite(result.scores).all()

@@ -11,6 +11,7 @@ import pytest
 from rowsmith.conform import Conformer, encode_target
 from rowsmith.errors import DataError, RecipeError, SchemaError
 from rowsmith.ingestion.infer import infer_schema
+from rowsmith.ingestion.sources import read_frame
 from rowsmith.schema import Column, Parsing, Schema
 from rowsmith.types import JsonObject, Role, Task
 from tests.ingestion.tables import people, recipe
@@ -335,3 +336,16 @@ def test_policies_come_from_the_recipe() -> None:
 def test_long_texts_take_no_time(value: str) -> None:
     """Patterns that go back and forth over such texts would take hours."""
     assert column_of([f"{value}{i}" for i in range(ROWS)]).kind in ("text", "category", "identifier")
+
+
+def test_a_number_of_many_values_is_a_regression_whichever_rows_are_looked_at() -> None:
+    values = [0.5] * 30_000 + [i / 8 for i in range(30)]
+    schema = infer_schema(pl.DataFrame({"x": range(len(values)), "y": values}), recipe("y"))
+    assert schema.task is Task.REGRESSION and schema.labels == ()
+    with pytest.raises(RecipeError, match="positive label"):
+        infer_schema(pl.DataFrame({"x": [0.5, 1] * 30, "y": range(60)}), recipe("y", target={"positive": "1"}))
+
+
+def test_no_column_is_copied_to_be_looked_at() -> None:
+    frame = pl.DataFrame({"x": [0.5, 1.5], "y": [True, False]})
+    assert read_frame(frame)["x"].to_numpy().ctypes.data == frame["x"].to_numpy().ctypes.data

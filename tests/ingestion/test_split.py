@@ -184,7 +184,7 @@ def test_time_goes_from_past_to_future() -> None:
     folds = make_folds(frame, schema, chosen)
     assert len(folds) == 5
     end = -1
-    for train, valid in folds:
+    for train, valid in reversed(folds):
         assert rank[train].max() < rank[valid].min()
         assert rank[train].max() >= end
         end = rank[valid].max()
@@ -210,7 +210,7 @@ def test_moments_stay_together(times: list[int], count: int, holdout: float) -> 
         assert len(train) and len(valid)
         assert rows[train].max() < rows[valid].min()
         assert (train == np.flatnonzero(rows < rows[valid].min())).all()
-    assert rows.max() in rows[folds[-1][1]]
+    assert rows.max() in rows[folds[0][1]]
 
 
 def test_rows_without_a_time_are_the_oldest() -> None:
@@ -240,3 +240,18 @@ def test_time_that_stands_still() -> None:
         seal(still, schema, chosen)
     with pytest.raises(DataError, match="5 folds need at least 6 moments"):
         make_folds(frame.with_columns(time=pl.col("time") % 4), schema, chosen)
+
+
+def test_numbers_and_their_spellings_are_split_alike() -> None:
+    numbers = [i % 3 for i in range(90)]
+    by_number = make_folds(*prepared(numbers))
+    by_text = make_folds(*prepared([f" c{i} " for i in numbers]))
+    for one, other in zip(by_number, by_text, strict=True):
+        assert one[0].dtype == one[1].dtype == np.int32
+        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_numbers_that_are_missing_are_on_no_side() -> None:
+    frame, schema, _ = prepared([1.5 * i for i in range(50)])
+    frame = frame.with_columns(y=pl.Series([None, float("nan"), *range(48)], dtype=pl.Float64, strict=False))
+    assert rows_with_target(frame, schema).tolist() == [*range(2, 50)]

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rowsmith.training.calibration import Platt, Temperature, fit_calibrator, interval_width, log_odds
-from rowsmith.training.ensemble import MOST_MEMBERS, Effort, select
+from rowsmith.training.ensemble import MOST_MEMBERS, Candidate, Effort, Price, bag_sizes, select
 from rowsmith.training.families.links import two_classes
 from rowsmith.training.objective import Objective, log_loss
 from rowsmith.types import Array, Task
 from tests.training.tables import ACCURACY, LOG_LOSS, RMSE, make_table
 
 EFFORT = Effort()
+LIMIT = Price(1000.0, 1e6)
 
 
 def noisy_answers(count: int, rows: int, noise: float, seed: int = 0) -> tuple[Objective, list[Array], Array]:
@@ -25,10 +28,17 @@ def noisy_answers(count: int, rows: int, noise: float, seed: int = 0) -> tuple[O
     return objective, sorted(answers, key=lambda a: objective.error(a, np.arange(rows))), np.arange(rows)
 
 
+CHEAP = Price(1.0, 1.0)
+
+
+def candidates(answers: Sequence[Array], price: Price = CHEAP, learners: int = 5) -> list[Candidate]:
+    return [Candidate(answer, price, learners) for answer in answers]
+
+
 @pytest.mark.parametrize("rows", [300, 6000])
 def test_independent_errors_are_averaged_away(rows: int) -> None:
     objective, answers, positions = noisy_answers(4, rows, 50.0)
-    shares = select(answers, positions, objective, EFFORT, seed=0)
+    shares = select(candidates(answers), positions, objective, EFFORT, limit=LIMIT, seed=0)
     mixed = sum(share * answer for share, answer in zip(shares, answers, strict=True))
     assert shares.sum() == pytest.approx(1)
     assert objective.error(mixed, positions) < 0.7 * objective.error(answers[0], positions)
@@ -37,19 +47,53 @@ def test_independent_errors_are_averaged_away(rows: int) -> None:
 def test_a_useless_candidate_gets_nothing() -> None:
     objective, answers, positions = noisy_answers(2, 6000, 1.0)
     useless = np.zeros_like(answers[0])
-    shares = select([*answers, useless], positions, objective, EFFORT, seed=0)
+    shares = select(candidates([*answers, useless]), positions, objective, EFFORT, limit=LIMIT, seed=0)
     assert shares[2] == 0
 
 
 def test_few_members_come_out_of_many() -> None:
     objective, answers, positions = noisy_answers(24, 400, 50.0)
-    shares = select(answers, positions, objective, EFFORT, seed=0)
+    shares = select(candidates(answers), positions, objective, EFFORT, limit=LIMIT, seed=0)
     assert 1 < (shares > 0).sum() <= MOST_MEMBERS
 
 
 def test_one_candidate_is_the_ensemble() -> None:
     objective, answers, positions = noisy_answers(1, 100, 1.0)
-    assert select(answers, positions, objective, EFFORT, seed=0).tolist() == [1.0]
+    assert select(candidates(answers), positions, objective, EFFORT, limit=LIMIT, seed=0).tolist() == [1.0]
+
+
+@pytest.mark.parametrize("rows", [300, 6000])
+def test_what_is_chosen_can_be_paid(rows: int) -> None:
+    objective, answers, positions = noisy_answers(12, rows, 50.0)
+    found = candidates(answers, Price(100.0, 1.0))
+    shares = select(found, positions, objective, EFFORT, limit=LIMIT, seed=0)
+    assert 1 < (shares > 0).sum() <= 5
+    assert shares.sum() == pytest.approx(1)
+    sizes = bag_sizes(found, shares, LIMIT)
+    assert 8 <= sum(sizes) <= 10
+    assert all((size > 0) == (share > 0) for size, share in zip(sizes, shares, strict=True))
+
+
+def test_bytes_are_a_limit_too() -> None:
+    objective, answers, positions = noisy_answers(12, 300, 50.0)
+    found = candidates(answers, Price(1.0, 2e5))
+    shares = select(found, positions, objective, EFFORT, limit=LIMIT, seed=0)
+    assert sum(bag_sizes(found, shares, LIMIT)) <= 5
+
+
+@pytest.mark.parametrize("row_us", [900.0, 2000.0])
+def test_something_is_chosen_even_where_little_can_be_paid(row_us: float) -> None:
+    objective, answers, positions = noisy_answers(3, 300, 50.0)
+    found = candidates(answers, Price(row_us, 1.0))
+    shares = select(found, positions, objective, EFFORT, limit=LIMIT, seed=0)
+    assert shares.tolist() == [1.0, 0.0, 0.0]
+    assert bag_sizes(found, shares, LIMIT) == [1, 0, 0]
+
+
+def test_a_small_share_gets_the_smaller_bag() -> None:
+    found = candidates([np.zeros((2, 1))] * 2, Price(100.0, 1.0), learners=10)
+    assert bag_sizes(found, np.array([0.8, 0.2]), LIMIT) == [8, 2]
+    assert bag_sizes(found, np.array([0.8, 0.2]), Price(np.inf, np.inf)) == [10, 10]
 
 
 def overconfident(rows: int, classes: int = 2) -> tuple[Array, Array]:

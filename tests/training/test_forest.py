@@ -38,7 +38,7 @@ def test_a_packed_forest_answers_as_the_library_does() -> None:
 
 def test_a_leaf_takes_few_bytes() -> None:
     data = make_table(Task.MULTICLASS, rows=2000)
-    params = {**FAMILY.portfolio(data.shape)[1], "rows_in_leaf": 1}
+    params = {**FAMILY.portfolio(data.shape)["half"], "rows_in_leaf": 1}
     learner, trees = learn(data, data.folds[0], Unit(0, FAMILY.name, params, 0))
     state = learner.to_state()
     assert trees == TREES
@@ -47,7 +47,7 @@ def test_a_leaf_takes_few_bytes() -> None:
 
 def test_a_large_forest_has_fewer_trees_and_then_larger_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
     data = make_table(Task.BINARY, rows=1000)
-    params = {**FAMILY.portfolio(data.shape)[0], "rows_in_leaf": 1}
+    params = {**FAMILY.portfolio(data.shape)["few"], "rows_in_leaf": 1}
     unit = Unit(0, FAMILY.name, params, 0)
     whole = size_of(learn(data, data.folds[0], unit)[0].to_state())
     assert whole < MOST_BYTES
@@ -62,7 +62,7 @@ def test_a_large_forest_has_fewer_trees_and_then_larger_leaves(monkeypatch: pyte
 
 def test_no_class_is_impossible() -> None:
     data = make_table(Task.MULTICLASS, classes=6)
-    learner, _ = learn(data, data.folds[0], Unit(0, FAMILY.name, FAMILY.portfolio(data.shape)[0], 0))
+    learner, _ = learn(data, data.folds[0], Unit(0, FAMILY.name, FAMILY.portfolio(data.shape)["few"], 0))
     assert learner.predict(data.matrix).min() > 1e-4
 
 

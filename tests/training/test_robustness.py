@@ -47,9 +47,9 @@ def random_table(rows: int, columns: int, classes: int = 2) -> TrainingData:
 @pytest.mark.parametrize(("rows", "columns", "classes"), [(10, 2, 2), (40, 0, 2), (30, 1, 3), (60, 40, 25)])
 def test_small_and_narrow_tables(rows: int, columns: int, classes: int) -> None:
     result = search(random_table(rows, columns, classes))
-    assert np.isfinite(result.score)
+    assert np.isfinite(result.ensemble.score)
     answer = sum(
-        member.weight * member.learner.predict(np.zeros((2, columns), np.float32)) for member in result.members
+        member.weight * member.learner.predict(np.zeros((2, columns), np.float32)) for member in result.ensemble.members
     )
     assert np.shape(answer) == (2, classes)
 
@@ -61,7 +61,7 @@ def test_many_classes_and_many_columns_in_time(rows: int, columns: int, classes:
     deadline = time.monotonic() + 10
     result = run_search(data, LOG_LOSS, TrainSection(cores=2), deadline=deadline)
     assert time.monotonic() < deadline + BUSY_MACHINE
-    assert np.isfinite(result.score)
+    assert np.isfinite(result.ensemble.score)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.3, 1.5])
@@ -97,7 +97,7 @@ def test_a_family_that_fails_is_a_line_of_the_leaderboard(monkeypatch: pytest.Mo
 
     others = tuple(replace(f, fit=broken) if f is family else f for f in families.FAMILIES)
     monkeypatch.setattr(families, "FAMILIES", others)
-    result = search(make_table(Task.BINARY), families=("catboost", "linear"))
+    result = search(make_table(Task.BINARY), families=("catboost", "linear"), max_trials=12)
     failed = [trial for trial in result.leaderboard if trial.status is Status.FAILED]
     assert {trial.message for trial in failed} == {"ValueError: no such luck"}
     assert json.loads(json.dumps(failed[0].to_dict(), allow_nan=False))["score"] is None
@@ -133,10 +133,23 @@ def test_memory_is_a_limit_on_workers_and_rows() -> None:
 def test_little_time_means_fewer_folds_and_rows() -> None:
     data = replace(random_table(200_000, 30), folds=folds_of(200_000, 5))
     family = find_family("lightgbm")
-    plan = lay_out(data, TrainSection(cores=2), 5.0, family, MIDDLE)
-    assert plan.folds < 5
-    assert lay_out(data, TrainSection(cores=2), None, family, MIDDLE).folds == 5
+    plan = lay_out(data, TrainSection(cores=2), 1.0, family, MIDDLE)
+    assert plan.folds == 1 and plan.rows is not None
+    assert lay_out(data, TrainSection(cores=2), 5000.0, family, MIDDLE).rows is None
     assert first_rows(make_table(Task.BINARY), family, MIDDLE) is None
+
+
+@pytest.mark.parametrize(("rows", "folds", "refit"), [(600, 5, False), (6000, 4, True), (50_000, 2, True)])
+def test_large_tables_need_fewer_folds_and_are_learned_whole(rows: int, folds: int, refit: bool) -> None:
+    data = replace(random_table(rows, 3), folds=folds_of(rows, 5))
+    plan = lay_out(data, TrainSection(cores=2), None, find_family("lightgbm"), MIDDLE)
+    assert (plan.folds, plan.refit) == (folds, refit)
+
+
+def test_a_past_is_learned_whole_however_short() -> None:
+    ahead = [(np.arange(200 * i), np.arange(200 * i, 200 * (i + 1))) for i in (2, 1)]
+    data = replace(random_table(600, 3), folds=tuple(ahead))
+    assert lay_out(data, TrainSection(), None, find_family("lightgbm"), MIDDLE).refit
 
 
 def test_prices_follow_what_was_measured() -> None:
@@ -153,6 +166,8 @@ def test_prices_follow_what_was_measured() -> None:
 def test_the_clock_keeps_something_back() -> None:
     clock = Clock(time.monotonic() + 60)
     assert clock.left is not None and 55 < clock.left < 60
-    clock.set_aside(10)
-    assert clock.left < 50.1
+    clock.set_aside(closing=10, refits=5)
+    assert clock.left < 45.1
+    clock.set_aside(closing=0, refits=90)
+    assert 29 < clock.left < 30.1
     assert Clock(None).left is None

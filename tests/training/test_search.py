@@ -13,7 +13,8 @@ from rowsmith.training import Journal, TrainingData, replay, run_search
 from rowsmith.training.executor import InProcessExecutor
 from rowsmith.training.finish import TrainingResult
 from rowsmith.training.proposals import has_long_tail
-from rowsmith.training.unit import digest_of_state
+from rowsmith.training.trials import Status
+from rowsmith.training.unit import ALL_ROWS, digest_of_state
 from rowsmith.types import Task
 from tests.training.tables import ACCURACY, LOG_LOSS, RMSE, make_table, metric_of
 
@@ -21,9 +22,18 @@ TASKS = list(Task)
 
 
 def fingerprint(result: TrainingResult) -> list[object]:
-    members = [(member.weight, member.trial, digest_of_state(member.learner.to_state())) for member in result.members]
-    calibrator = result.calibrator.to_state() if result.calibrator else None
-    return [members, calibrator, result.threshold, result.interval_width, result.score, result.oof.tobytes()]
+    members = [
+        (member.weight, member.trial, digest_of_state(member.learner.to_state())) for member in result.ensemble.members
+    ]
+    calibrator = result.ensemble.calibrator.to_state() if result.ensemble.calibrator else None
+    return [
+        members,
+        calibrator,
+        result.ensemble.threshold,
+        result.ensemble.interval_width,
+        result.ensemble.score,
+        result.oof.tobytes(),
+    ]
 
 
 def search(data: TrainingData, trials: int = 4, **options: object) -> TrainingResult:
@@ -40,11 +50,11 @@ def test_an_ensemble_comes_out_that_beats_the_constant(task: Task) -> None:
     constant = (
         np.tile(shares, (len(data.target), 1)) if shares is not None else np.full(len(data.target), data.target.mean())
     )
-    assert metric.is_better(result.score, than=0.9 * metric.function(data.target, constant, None))
-    assert sum(member.weight for member in result.members) == pytest.approx(1)
+    assert metric.is_better(result.ensemble.score, than=0.9 * metric.function(data.target, constant, None))
+    assert sum(member.weight for member in result.ensemble.members) == pytest.approx(1)
     assert result.oof.shape == (len(data.target), data.outputs)
     assert np.isfinite(result.oof).all()
-    assert (result.interval_width is None) == task.is_classification
+    assert (result.ensemble.interval_width is None) == task.is_classification
     if task.is_classification:
         np.testing.assert_allclose(result.oof.sum(axis=1), 1)
     assert sum(trial.weight for trial in result.leaderboard) == pytest.approx(1)
@@ -58,6 +68,29 @@ def test_the_same_work_gives_the_same_bytes_wherever_it_runs(task: Task) -> None
         section = TrainSection(max_trials=8, cores=3)
         second = run_search(data, metric_of(task), section, executor=executor)
     assert fingerprint(first) == fingerprint(second)
+
+
+def test_a_large_table_is_answered_by_models_of_all_rows() -> None:
+    data = make_table(Task.REGRESSION, rows=6000)
+    options = TrainSection(max_trials=5, cores=1)
+    result = run_search(data, RMSE, options, executor=InProcessExecutor())
+    chosen = [trial for trial in result.leaderboard if trial.weight > 0]
+    assert len(result.ensemble.members) == len(chosen)
+    assert len(data.folds) == 3 and all(len(trial.fold_scores) == 2 for trial in chosen)
+    entries = [entry for entry in result.journal.entries if entry.fold == ALL_ROWS]
+    assert {entry.trial for entry in entries} >= {trial.id for trial in chosen}
+    again = replay(data, Journal.from_text(result.journal.to_text()), RMSE, options, executor=InProcessExecutor())
+    assert fingerprint(again) == fingerprint(result)
+
+
+def test_one_learner_is_offered_beside_the_ensemble() -> None:
+    data = make_table(Task.BINARY, rows=400)
+    result = search(data)
+    assert result.single is not None and len(result.single.members) == 1
+    best = next(trial for trial in result.leaderboard if trial.status is Status.OK)
+    assert result.single.members[0].trial.startswith(f"{best.id}:")
+    assert result.single.members[0].weight == 1
+    assert result.single.row_us < result.ensemble.row_us
 
 
 def test_another_seed_gives_another_model() -> None:
@@ -94,8 +127,8 @@ def test_processes_give_what_one_process_gives_and_leave_nothing(tmp_path: Path)
 def test_a_metric_of_labels_gets_its_threshold() -> None:
     data = make_table(Task.BINARY, rows=120)
     result = run_search(data, ACCURACY, TrainSection(max_trials=2), executor=InProcessExecutor())
-    labels = (result.oof[:, 1] >= result.threshold).astype(np.int64)
-    assert result.score == pytest.approx(ACCURACY.function(data.target, labels, None))
+    labels = (result.oof[:, 1] >= result.ensemble.threshold).astype(np.int64)
+    assert result.ensemble.score == pytest.approx(ACCURACY.function(data.target, labels, None))
 
 
 def test_a_long_tail_is_tried_as_a_logarithm() -> None:
@@ -129,5 +162,5 @@ def test_a_metric_that_is_not_defined_still_gives_a_model() -> None:
     result = run_search(
         make_table(Task.BINARY, rows=60), undefined, TrainSection(max_trials=2), executor=InProcessExecutor()
     )
-    assert result.members
+    assert result.ensemble.members
     assert "not defined" in result.leaderboard[0].message

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from rowsmith.conform import Conformer, frame_of_rows
 from rowsmith.state import State
 from rowsmith.storage import archive
-from rowsmith.transformation import RESTORERS, TableEncoder, fit_encoder
+from rowsmith.transformation import RESTORERS, TableEncoder, fit_encoder, table
 from rowsmith.transformation.dense import DenseView
 from rowsmith.transformation.target_encoding import TargetEncoding
 from tests.transformation.tables import PLACES, SCHEMA, TITLES, TRADES, make_table
@@ -132,3 +132,16 @@ def test_state_survives_unchanged(tmp_path: Path, reloaded: TableEncoder) -> Non
 
     assert described(FITTED.to_state()) == described(reloaded.to_state())
     assert reloaded.features == FITTED.features
+
+
+def test_a_table_has_the_bits_of_its_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = make_table(250)
+    encoder = fit_encoder(frame, SCHEMA)
+    whole = encoder.encode(frame)
+    monkeypatch.setattr(table, "ROWS_PER_BLOCK", 64)
+    out = np.zeros_like(whole)
+    columns = Conformer(SCHEMA).columns(frame)
+    assert fit_encoder(columns, SCHEMA).encode(columns, out) is out
+    assert out.tobytes() == encoder.encode(frame).tobytes() == whole.tobytes()
+    rows = np.arange(0, 250, 3)
+    assert encoder.encode(Conformer(SCHEMA).columns(frame, rows)).tobytes() == whole[rows].tobytes()

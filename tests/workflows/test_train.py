@@ -15,6 +15,7 @@ import pytest
 import rowsmith
 from rowsmith.errors import DataError, RecipeError, SchemaError, SourceError
 from rowsmith.types import Progress
+from rowsmith.workflows import train as workflow
 from tests.workflows.conftest import loans
 
 
@@ -125,6 +126,14 @@ def test_progress_names_stages_and_time_left(executor: Executor) -> None:
     assert {"read", "encode", "train"} <= {progress.stage for progress in seen}
     assert any(progress.best_score is not None for progress in seen)
     assert any(progress.seconds_left is not None for progress in seen)
+
+
+def test_a_matrix_in_a_file_gives_the_same_model(executor: Executor, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = loans(300)
+    in_memory = rowsmith.train(table, "default", max_trials=1, families=["linear"], executor=executor)
+    monkeypatch.setattr(workflow, "LARGE_TABLE_BYTES", 0)
+    mapped = rowsmith.train(table, "default", max_trials=1, families=["linear"], executor=executor)
+    assert mapped.predict_frame(table).equals(in_memory.predict_frame(table))
 
 
 @pytest.mark.slow

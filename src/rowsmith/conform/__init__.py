@@ -6,6 +6,7 @@ infinite number is a number. A conforming row holds the same as float, bool, str
 Python function for both (see `parsing`), so the two agree to the last bit.
 """
 
+from rowsmith.conform.columns import ConformingColumns
 from rowsmith.conform.conformer import Conformer, ConformingFrame, ConformingRow
 from rowsmith.conform.parsing import canonical_text, parse_boolean, parse_datetime, parse_number
 from rowsmith.conform.rows import frame_of_rows
@@ -13,6 +14,7 @@ from rowsmith.conform.target import encode_target
 
 __all__ = [
     "Conformer",
+    "ConformingColumns",
     "ConformingFrame",
     "ConformingRow",
     "canonical_text",

@@ -9,10 +9,13 @@ from typing import Any
 
 import polars as pl
 
+from rowsmith.conform.columns import ConformingColumns, taken
 from rowsmith.conform.faults import Faults
 from rowsmith.conform.rule import ABSENT, DOUBTFUL, Rule, show
+from rowsmith.conform.series import is_cast
 from rowsmith.errors import Fault
 from rowsmith.schema import Schema
+from rowsmith.types import Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,26 @@ class Conformer:
         faults.raise_errors()
         frame = pl.DataFrame(values) if values else pl.DataFrame(height=df.height)
         return ConformingFrame(frame, tuple(faults.warnings))
+
+    def columns(self, df: pl.DataFrame, rows: Rows | None = None) -> ConformingColumns:
+        """The same for the rows at some positions, checked now and made when they are asked for. Raises SchemaError.
+
+        Warnings are not kept. Rows are numbered from 0 in what is said about them, as if they were the whole frame.
+        """
+        faults = Faults(self.schema.policies)
+        self._check_names(df.columns, faults)
+        height, present = df.height if rows is None else len(rows), set(df.columns)
+        kept = {}
+        for name, rule in self._rules.items():
+            if name not in present:
+                kept[name] = rule.no_values(height)
+                continue
+            raw = taken(df[name], rows, 0, height)
+            values = self._conform_column(rule, raw, faults)
+            if not is_cast(raw.dtype, rule.column.kind):
+                kept[name] = values
+        faults.raise_errors()
+        return ConformingColumns(df, rows, self._rules, kept)
 
     def row(self, row: Mapping[str, Any]) -> ConformingRow:
         """One row: column name to native value. Raises SchemaError with every fault."""

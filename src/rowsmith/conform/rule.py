@@ -59,6 +59,8 @@ class Rule:
         """The same for a column: the mask of rows that depart, or None where no row does."""
         if self.levels is not None:
             mask = ~values.is_in(list(self.levels))
+        elif self._covers(values):
+            return None
         else:
             mask = pl.repeat(False, len(values), dtype=pl.Boolean, eager=True)
             if self.low is not None:
@@ -67,6 +69,13 @@ class Rule:
                 mask |= (values > self.high).fill_null(False)
         mask = mask.fill_null(False)
         return mask if mask.any() else None
+
+    def _covers(self, values: pl.Series) -> bool:
+        """Whether the whole column lies within the bounds, which takes no mask of its rows to see."""
+        if self.low is None and self.high is None:
+            return True
+        lowest, highest = values.min(), values.max()
+        return lowest is None or not (self.departs(lowest) or self.departs(highest))
 
     def message(self, code: str, shown: str = "") -> str:
         """The sentence for a fault of this column. `shown` is the value received."""

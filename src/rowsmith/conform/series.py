@@ -7,6 +7,7 @@ from datetime import date, datetime
 import polars as pl
 
 from rowsmith.conform.parsing import Convert
+from rowsmith.conform.plain import without_nan
 from rowsmith.schema import NUMERIC_KINDS
 from rowsmith.types import ColumnKind
 
@@ -28,9 +29,8 @@ TICKS_PER_DAY = {"day": 1, "ms": 86_400_000, "us": 86_400_000_000}
 def conform_series(raw: pl.Series, kind: ColumnKind, convert: Convert) -> tuple[pl.Series, pl.Series | None]:
     """The values as `DTYPES[kind]`, and a mask of those that could not be read (they are null), or None."""
     dtype = DTYPES[kind]
-    if raw.dtype.is_float():
-        raw = raw.fill_nan(None)
-    if kind in NUMERIC_KINDS and (raw.dtype.is_float() or raw.dtype.is_integer() or raw.dtype == pl.Boolean):
+    raw = without_nan(raw)
+    if is_cast(raw.dtype, kind):
         return raw.cast(dtype), None
     if raw.dtype == dtype == pl.Boolean or raw.dtype == pl.Null:
         return raw.cast(dtype), None
@@ -41,6 +41,11 @@ def conform_series(raw: pl.Series, kind: ColumnKind, convert: Convert) -> tuple[
     if isinstance(raw.dtype, pl.Categorical | pl.Enum):
         raw = raw.cast(pl.String)
     return _conform_objects(raw, dtype, convert) if raw.dtype == pl.Object else _conform_unique(raw, dtype, convert)
+
+
+def is_cast(stored: pl.DataType, kind: ColumnKind) -> bool:
+    """Whether a column of this type becomes one of numbers at memory speed, so that there is no need to keep it."""
+    return kind in NUMERIC_KINDS and (stored.is_float() or stored.is_integer() or stored == pl.Boolean)
 
 
 def _conform_temporal(raw: pl.Series, kind: ColumnKind, convert: Convert) -> tuple[pl.Series, pl.Series | None]:

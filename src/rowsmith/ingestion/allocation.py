@@ -26,6 +26,8 @@ def share_of_classes(classes: Rows, share: float, random: np.random.Generator) -
 def deal_classes(classes: Rows, bins: int, random: np.random.Generator) -> Rows:
     """The bin of each row, 0..bins-1: rows are shuffled and dealt class after class, as cards are."""
     order = random.permutation(len(classes))
+    if len(classes) and classes.min() >= 0 and classes.max() < 2**16:
+        classes = classes.astype(np.uint16)  # numpy sorts short integers in linear time
     order = order[np.argsort(classes[order], kind="stable")]
     dealt = np.empty(len(classes), dtype=np.int64)
     dealt[order] = np.arange(len(classes)) % bins

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import polars as pl
 
 from rowsmith.conform.parsing import converter
-from rowsmith.conform.plain import type_name
+from rowsmith.conform.plain import type_name, without_nulls
 from rowsmith.conform.rule import show
 from rowsmith.conform.series import conform_series
 from rowsmith.errors import Fault, SchemaError
@@ -29,7 +30,7 @@ def describe(series: pl.Series, reading: Reading, roles: tuple[Role, ...] = ()) 
     if wrong is not None:
         raise _not_of_kind(series, wrong, reading.kind)
     column = replace(column, missing=values.null_count() / max(len(values), 1))
-    present = values.drop_nulls()
+    present = without_nulls(values)
     if not len(present) or reading.kind in KINDS_WITHOUT_INFORMATION:
         return column
     if reading.kind in NUMERIC_KINDS:
@@ -48,14 +49,18 @@ def count_levels(values: pl.Series) -> pl.DataFrame:
 
 
 def _describe_numbers(column: Column, values: pl.Series) -> Column:
-    finite = values.filter(values.is_finite())
-    if not len(finite):
-        return column
+    low, high = _float(values.min()), _float(values.max())
+    finite = values
+    if not (math.isfinite(low) and math.isfinite(high)):
+        finite = values.filter(values.is_finite())
+        if not len(finite):
+            return column
+        low, high = _float(finite.min()), _float(finite.max())
     is_integer = column.kind is ColumnKind.INTEGER
     return replace(
         column,
-        minimum=_float(finite.min()),
-        maximum=_float(finite.max()),
+        minimum=low,
+        maximum=high,
         typical=_float(finite.quantile(0.5, "lower" if is_integer else "linear")),
     )
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from rowsmith.conform.plain import final_type, plain_frame, plain_type
+from rowsmith.conform.plain import final_type, plain_series, plain_type
 from rowsmith.errors import RecipeError
 from rowsmith.ingestion.facts import describe
 from rowsmith.ingestion.kinds import Reading, find_kind, reading_as
@@ -27,12 +27,11 @@ def infer_schema(frame: pl.DataFrame, recipe: Recipe, written: Schema | None = N
     recipe the schema has no task. Raises RecipeError for a recipe that does not fit the table, DataError for a target
     that nothing can be learnt from, SchemaError for values that are not what the recipe says.
     """
-    frame = plain_frame(frame, {name: final_type(plain_type(dtype)) for name, dtype in frame.schema.items()})
     roles = roles_of_columns(frame.columns, recipe)
     before = {column.name: column for column in written or ()}
     target: Target | None = None
     columns: list[Column] = []
-    for series in frame:
+    for series in map(_plain, frame.iter_columns()):
         kind = recipe.columns.kinds.get(series.name)
         if Role.TARGET in roles[series.name]:
             target = settle_target(series, recipe.target, kind)
@@ -80,16 +79,25 @@ def _time_reading(series: pl.Series, reading: Reading) -> Reading:
     return as_date if as_date.parsing.date_format else reading
 
 
+def _plain(series: pl.Series) -> pl.Series:
+    """One column at a time: all of them as plain types may be a second table in memory."""
+    return plain_series(series, final_type(plain_type(series.dtype)))
+
+
 def _with_some_feature(columns: list[Column], frame: pl.DataFrame, recipe: Recipe) -> list[Column]:
     """A counter that is all there is to learn from is a number after all."""
     if any(column.is_feature for column in columns):
         return columns
     return [
-        describe(frame[column.name], find_kind(frame[column.name], may_identify=False), column.roles)
+        _described_as_number(_plain(frame[column.name]), column.roles)
         if column.kind is ColumnKind.IDENTIFIER and not column.roles and column.name not in recipe.columns.kinds
         else column
         for column in columns
     ]
+
+
+def _described_as_number(series: pl.Series, roles: tuple[Role, ...]) -> Column:
+    return describe(series, find_kind(series, may_identify=False), roles)
 
 
 def _check_roles(schema: Schema) -> None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from rowsmith.conform.plain import without_nulls
 from rowsmith.ingestion.spellings import Spellings
 from rowsmith.ingestion.text_dates import COMPACT, are_compact_dates, find_dates
 from rowsmith.ingestion.text_numbers import are_whole, find_numbers
@@ -53,11 +54,10 @@ class Reading:
 
 def find_kind(series: pl.Series, *, may_identify: bool = True) -> Reading:
     """The kind of a column of a plain type. `may_identify` is False for one that is known to be no identifier."""
-    values = series.drop_nulls()
     if isinstance(series.dtype, pl.String):
         return _of_text(series, may_identify=may_identify)
-    different = values.n_unique()
-    if different == 0 or (different == 1 and len(values) == len(series)):
+    values = without_nulls(series)
+    if not len(values) or (len(values) == len(series) and values.min() == values.max()):
         return Reading(ColumnKind.CONSTANT)
     if isinstance(series.dtype, pl.Boolean):
         return Reading(ColumnKind.BOOLEAN)
@@ -68,7 +68,7 @@ def find_kind(series: pl.Series, *, may_identify: bool = True) -> Reading:
         return Reading(ColumnKind.INTEGER if whole else ColumnKind.NUMBER)
     if are_compact_dates(series):
         return Reading(ColumnKind.DATETIME, Parsing(date_format=COMPACT))
-    if may_identify and _is_integer_identifier(series, different):
+    if may_identify and _is_integer_identifier(series, values):
         return Reading(ColumnKind.IDENTIFIER)
     return Reading(ColumnKind.INTEGER)
 
@@ -109,17 +109,20 @@ def _of_text(series: pl.Series, *, may_identify: bool) -> Reading:
     return Reading(ColumnKind.TEXT if _is_writing(spellings) else ColumnKind.CATEGORY)
 
 
-def _is_integer_identifier(series: pl.Series, different: int) -> bool:
+def _is_integer_identifier(series: pl.Series, values: pl.Series) -> bool:
+    """`values` are those that are not missing. Counting the different ones is dear, and so comes last."""
     rows = len(series)
     if rows < MIN_ROWS_OF_IDENTIFIER:
         return False
-    if is_named_like_identifier(series.name) and different >= NEARLY_UNIQUE * rows:
+    if is_named_like_identifier(series.name) and values.n_unique() >= NEARLY_UNIQUE * rows:
         return True
-    if different < rows or TIME_NAME.search(series.name):
+    if len(values) < rows or TIME_NAME.search(series.name):
         return False
     low, high = series.min(), series.max()
     consecutive = int(high) - int(low) + 1 == rows  # type: ignore[arg-type]
-    return consecutive and (low in (0, 1) or bool((series.diff().drop_nulls() == 1).all()))
+    if not consecutive:
+        return False
+    return bool((series.diff().drop_nulls() == 1).all()) or (low in (0, 1) and series.n_unique() == rows)
 
 
 def _is_text_identifier(name: str, spellings: Spellings) -> bool:

@@ -21,6 +21,7 @@ import numpy as np
 import polars as pl
 
 from rowsmith.conform.parsing import converter
+from rowsmith.conform.plain import without_nan
 from rowsmith.conform.series import conform_series
 from rowsmith.errors import DataError
 from rowsmith.ingestion.allocation import allocate_groups, deal_classes, share_of_classes
@@ -29,6 +30,8 @@ from rowsmith.schema import NUMERIC_KINDS, Column, Schema
 from rowsmith.types import Array, ColumnKind, Role, Rows
 
 Fold = tuple[Rows, Rows]
+REPEAT_SEEDS = 1_000_003
+"""How far apart the seeds of repeats are, so that they do not meet those of other runs."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def seal(frame: pl.DataFrame, schema: Schema, recipe: Recipe) -> Split:
             received=f"{len(rows)} rows with a target",
             next_step="bring more rows, or set holdout = 0 under [split]",
         )
-    keys = _Keys.of(frame[rows], schema, recipe.train.seed)
+    keys = _Keys.of(frame, rows, schema, recipe.train.seed)
     if keys.times is not None:
         train, test = _by_time(keys.times, 1 - holdout)
         train = _without_groups_of(train, test, keys)
@@ -65,20 +68,21 @@ def seal(frame: pl.DataFrame, schema: Schema, recipe: Recipe) -> Split:
     return Split(rows[train], rows[test])
 
 
-def make_folds(frame: pl.DataFrame, schema: Schema, recipe: Recipe) -> tuple[Fold, ...]:
-    """`split.folds` pairs of (train, validation): positions in `frame`, ascending.
+def make_folds(frame: pl.DataFrame, schema: Schema, recipe: Recipe, *, repeat: int = 0) -> tuple[Fold, ...]:
+    """`split.folds` pairs of (train, validation): positions in `frame`, ascending, as int32 (int64 of huge tables).
 
     Each row with a target is validated in just one fold (ordered by time: in at most one). A class of fewer rows than
     there are folds is missing from some validation parts; one of a single row is missing where that row is validated
-    from the training part. Raises DataError for fewer rows, groups or moments than folds.
+    from the training part. With `repeat` the rows are dealt out anew (ordered by time there is only one way). Raises
+    DataError for fewer rows, groups or moments than folds.
     """
     rows = rows_with_target(frame, schema)
     count = recipe.split.folds
     if len(rows) < count:
         raise _too_few("rows", len(rows), count)
-    keys = _Keys.of(frame[rows], schema, recipe.train.seed)
+    keys = _Keys.of(frame, rows, schema, recipe.train.seed + REPEAT_SEEDS * repeat)
     if keys.times is not None:
-        return tuple((rows[train], rows[valid]) for train, valid in _time_folds(keys, count))
+        return tuple((_narrow(rows[train]), _narrow(rows[valid])) for train, valid in _time_folds(keys, count))
     if keys.groups is not None:
         groups = len(np.unique(keys.groups))
         if groups < count:
@@ -86,7 +90,16 @@ def make_folds(frame: pl.DataFrame, schema: Schema, recipe: Recipe) -> tuple[Fol
         bins = allocate_groups(keys.groups, keys.classes, np.full(count, 1 / count), keys.random)
     else:
         bins = deal_classes(keys.classes, count, keys.random)
-    return tuple((rows[np.flatnonzero(bins != i)], rows[np.flatnonzero(bins == i)]) for i in range(count))
+    return tuple((_narrow(rows[bins != i]), _narrow(rows[bins == i])) for i in range(count))
+
+
+def blocks_of(frame: pl.DataFrame, schema: Schema) -> tuple[Rows, bool] | None:
+    """What folds keep apart or in order, for whoever splits the rows of a fold again: moments in time (True) or the
+    codes of groups (False), shape (rows,). None where rows have nothing to do with each other."""
+    keys = _Keys.of(frame, np.arange(frame.height), schema, seed=0)
+    if keys.times is not None:
+        return keys.times, True
+    return None if keys.groups is None else (keys.groups, False)
 
 
 def rows_with_target(frame: pl.DataFrame, schema: Schema) -> Rows:
@@ -95,12 +108,29 @@ def rows_with_target(frame: pl.DataFrame, schema: Schema) -> Rows:
     if target is None:
         return np.arange(frame.height, dtype=np.int64)
     kind = ColumnKind.CATEGORY if schema.labels else ColumnKind.NUMBER
-    values, wrong = conform_series(frame[target.name], kind, converter(kind, target.parsing))
-    known = values.is_not_null()
+    series = frame[target.name]
+    if series.dtype.is_numeric() and not target.parsing.nulls:
+        known, wrong = without_nan(series).is_not_null(), None
+    else:
+        values, wrong = conform_series(series, kind, converter(kind, target.parsing))
+        known = values.is_not_null()
     if wrong is not None:
         # What cannot be read has a value, and is refused where it is encoded.
         known = known | wrong
+    if known.all():
+        return np.arange(frame.height, dtype=np.int64)
     return known.arg_true().to_numpy().astype(np.int64)
+
+
+def take_rows(frame: pl.DataFrame, rows: Rows) -> pl.DataFrame:
+    """The rows at different ascending positions; the very frame where that is all of them, since a copy is dear."""
+    return frame if len(rows) == frame.height else frame[rows]
+
+
+def _narrow(rows: Rows) -> Rows:
+    """Positions in half the memory: the folds of ten million rows are a hundred million of them."""
+    narrow: Array = rows.astype(np.int32) if not len(rows) or rows[-1] < 2**31 else rows
+    return narrow
 
 
 @dataclass(frozen=True)
@@ -113,9 +143,10 @@ class _Keys:
     random: np.random.Generator
 
     @classmethod
-    def of(cls, frame: pl.DataFrame, schema: Schema, seed: int) -> _Keys:
+    def of(cls, frame: pl.DataFrame, rows: Rows, schema: Schema, seed: int) -> _Keys:
         target, group, time = schema.target, schema.only(Role.GROUP), schema.only(Role.TIME)
-        classes = np.zeros(frame.height, dtype=np.int64)
+        frame = take_rows(frame.select(column.name for column in (target, group, time) if column is not None), rows)
+        classes = np.zeros(len(rows), dtype=np.int64)
         if target is not None and schema.labels:
             classes = _codes(frame[target.name], ColumnKind.CATEGORY, target)
         groups = _groups(frame[group.name], group) if group else None
@@ -124,8 +155,11 @@ class _Keys:
 
 
 def _codes(series: pl.Series, kind: ColumnKind, column: Column) -> Rows:
-    values, _ = conform_series(series, kind, converter(kind, column.parsing))
-    return values.rank("dense").fill_null(0).cast(pl.Int64).to_numpy()
+    """By the order of the spellings, from 1; 0 where there is none."""
+    different = series.unique().drop_nulls()
+    values, _ = conform_series(different, kind, converter(kind, column.parsing))
+    ranks = values.rank("dense").fill_null(0).cast(pl.Int64)
+    return series.replace_strict(different, ranks, default=0, return_dtype=pl.Int64).to_numpy()
 
 
 def _groups(series: pl.Series, column: Column) -> Rows:
@@ -161,7 +195,8 @@ def _by_time(times: Array, share: float) -> Fold:
 
 
 def _time_folds(keys: _Keys, count: int) -> list[Fold]:
-    """Expanding windows over `count` + 1 stretches of about as many rows each."""
+    """Expanding windows over `count` + 1 stretches of about as many rows each, the latest first: where not all folds
+    can be run, those are that come nearest to the model's own task."""
     times = keys.times
     assert times is not None
     moments, counts = np.unique(times, return_counts=True)
@@ -175,7 +210,7 @@ def _time_folds(keys: _Keys, count: int) -> list[Fold]:
         train = _without_groups_of(train, valid, keys)
         _require_both(train, valid, "a fold", "name only one of time and group under [columns]")
         folds.append((train, valid))
-    return folds
+    return folds[::-1]
 
 
 def _stretch_bounds(passed: Array, stretches: int) -> list[int]:

@@ -26,6 +26,7 @@ MAX_INTEGER_CLASSES = 20
 MIN_ROWS_PER_CLASS = 5
 MAX_SHOWN = 10
 MIN_ROWS_PER_TEXT_CLASS = 2
+ROWS_LOOKED_AT = 10_000
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,13 @@ def settle_target(series: pl.Series, section: TargetSection, kind: ColumnKind | 
     SchemaError for a regression over what are no numbers.
     """
     reading = reading_as(kind, series) if kind else find_kind(series, may_identify=False)
+    if section.task in (None, Task.REGRESSION) and _has_many_numbers(series, reading):
+        return _regression(series, reading, section)
     levels = _levels(series, reading.parsing)
     _require_values(series.name, levels)
     task = section.task or _infer_task(series, reading, levels)
     if task is Task.REGRESSION:
-        if section.positive is not None:
-            raise _positive_needs_binary(task)
-        return Target(_regression_column(series, reading), task)
+        return _regression(series, reading, section)
     labels = _ordered(levels, task, section.positive, series.name)
     counted = levels["level"].to_list()
     column = Column(
@@ -64,6 +65,21 @@ def settle_target(series: pl.Series, section: TargetSection, kind: ColumnKind | 
         parsing=Parsing(nulls=reading.parsing.nulls),
     )
     return Target(column, task, labels)
+
+
+def _has_many_numbers(series: pl.Series, reading: Reading) -> bool:
+    """Whether these are numbers, and more different ones than could be classes. Their spellings then do not matter:
+    to write each of millions out as text takes longer than to learn from them."""
+    if reading.kind not in NUMERIC_KINDS or not series.dtype.is_numeric():
+        return False
+    some = series.gather_every(max(len(series) // ROWS_LOOKED_AT, 1))
+    return any(values.drop_nulls().n_unique() > MAX_INTEGER_CLASSES for values in (some, series))
+
+
+def _regression(series: pl.Series, reading: Reading, section: TargetSection) -> Target:
+    if section.positive is not None:
+        raise _positive_needs_binary(Task.REGRESSION)
+    return Target(_regression_column(series, reading), Task.REGRESSION)
 
 
 def _levels(series: pl.Series, parsing: Parsing) -> pl.DataFrame:

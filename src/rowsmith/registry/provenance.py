@@ -27,7 +27,6 @@ PACKAGES = (
     "rowsmith",
     "scikit-learn",
     "scipy",
-    "torch",
     "xgboost-cpu",
     "xgboost",
 )

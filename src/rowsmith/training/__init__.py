@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rowsmith.training.baselines import fit_baselines as fit_baselines
+    from rowsmith.training.budget import BAG_ROWS as BAG_ROWS
     from rowsmith.training.data import TrainingData as TrainingData
     from rowsmith.training.families import FAMILIES as FAMILIES
+    from rowsmith.training.finish import Answering as Answering
     from rowsmith.training.finish import TrainingResult as TrainingResult
     from rowsmith.training.journal import Journal as Journal
     from rowsmith.training.rerun import replay as replay
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from rowsmith.training.trials import Trial as Trial
 
 _HOMES = {
+    "Answering": "finish",
+    "BAG_ROWS": "budget",
     "FAMILIES": "families",
     "RESTORERS": "restorers",
     "Journal": "journal",

@@ -12,6 +12,11 @@ from rowsmith.recipe import TrainSection
 from rowsmith.training.data import Shape, TrainingData
 from rowsmith.training.families.base import Family, Params
 
+BAG_ROWS = 5000
+"""Tables of fewer rows are answered by bags of fold models, others by models of all rows (see docs/decisions/0016)."""
+VALIDATED_ROWS = 4000
+"""Of larger tables, that are enough to tell configurations apart: folds beyond them are not run."""
+LEAST_FOLDS = 2
 LEAST_RESERVE, RESERVE_SHARE, MOST_RESERVE = 0.25, 0.04, 20.0
 WORKER_MB = 230.0
 """A worker with one library loaded, before it sees a row (measured)."""
@@ -23,30 +28,41 @@ LEARNING = 0.5
 
 @dataclass(frozen=True)
 class Plan:
-    """How the work is laid out: parallel workers and threads in each, folds that each trial runs, rows it may use."""
+    """How the work is laid out: parallel workers and threads in each, folds that each trial runs, rows it may use.
+
+    With `refit` the model consists of learners of all rows, not of fold models.
+    """
 
     workers: int
     threads: int
     folds: int
     rows: int | None
+    refit: bool
 
 
 @dataclass
 class Clock:
-    """Time left, on `time.monotonic`. With `deadline` None nothing is ever late."""
+    """Time left, on `time.monotonic`. With `deadline` None nothing is ever late.
+
+    Kept back are `refits`, for learning the chosen trials from all rows, and `closing`, for ensemble, calibration and
+    clean-up.
+    """
 
     deadline: float | None
     begin: float = field(default_factory=time.monotonic)
-    reserve: float = 0.0
+    closing: float = 0.0
+    refits: float = 0.0
 
     def __post_init__(self) -> None:
         if self.deadline is not None:
-            self.reserve = reserve_for(self.deadline - self.begin)
+            self.closing = reserve_for(self.deadline - self.begin)
 
     @property
     def left(self) -> float | None:
-        """Seconds until the last unit must have ended; the reserve for the end of the work is not in it."""
-        return None if self.deadline is None else max(self.deadline - self.reserve - time.monotonic(), 0.0)
+        """Seconds until the last trial must have ended; what is kept back for the end is not in it."""
+        if self.deadline is None:
+            return None
+        return max(self.deadline - self.closing - self.refits - time.monotonic(), 0.0)
 
     @property
     def is_over(self) -> bool:
@@ -58,10 +74,12 @@ class Clock:
             return None
         return min((time.monotonic() - self.begin) / max(self.deadline - self.begin, 1e-9), 1.0)
 
-    def set_aside(self, seconds: float) -> None:
-        """Keep more back for the end, as measurement tells; never more than a third of the whole."""
+    def set_aside(self, *, closing: float, refits: float) -> None:
+        """Keep so much back, as measurement tells; neither is ever more than a third of the whole."""
         if self.deadline is not None:
-            self.reserve = max(self.reserve, min(seconds, (self.deadline - self.begin) / 3.0))
+            third = (self.deadline - self.begin) / 3.0
+            self.closing = max(self.closing, min(closing, third))
+            self.refits = min(refits, third)
 
 
 def reserve_for(seconds: float) -> float:
@@ -112,8 +130,10 @@ def lay_out(data: TrainingData, options: TrainSection, seconds: float | None, fa
     rows = None
     if options.memory_mb is not None:
         workers, rows = _fit_memory(data, options.memory_mb, cores, family, params)
+    refit = len(data.matrix) >= BAG_ROWS or not covers_all_rows(data)
+    most = folds_needed(data)
     if seconds is None:
-        return Plan(workers, 1, len(data.folds), rows)
+        return Plan(workers, 1, most, rows, refit)
     if rows is not None:
         shape = replace(shape, rows=rows)
     price = max(family.cost(shape, params), 1e-9)
@@ -121,10 +141,24 @@ def lay_out(data: TrainingData, options: TrainSection, seconds: float | None, fa
         # One fit barely fits: better all cores on one than several that do not end.
         workers, threads = 1, cores
         price /= 0.7 * cores
-    folds = int(min(max(0.5 * seconds * workers / price, 1), len(data.folds)))
+    folds = int(min(max(0.5 * seconds * workers / price, 1), most))
     if price > seconds / 2.0:
         rows = max(int(shape.rows * seconds / (2.0 * price)), min(shape.rows, 1000))
-    return Plan(workers, threads, folds, rows)
+    return Plan(workers, threads, folds, rows, refit)
+
+
+def folds_needed(data: TrainingData) -> int:
+    """So many folds that enough rows are validated; all of them on a small table."""
+    if len(data.matrix) < BAG_ROWS:
+        return len(data.folds)
+    passed = np.cumsum([len(valid) for _, valid in data.folds])
+    enough = int(np.searchsorted(passed, VALIDATED_ROWS)) + 1
+    return min(max(enough, LEAST_FOLDS), len(data.folds))
+
+
+def covers_all_rows(data: TrainingData) -> bool:
+    """Whether folds learn from all rows but those they validate; ordered by time they learn from the past alone."""
+    return all(len(train) + len(valid) == len(data.matrix) for train, valid in data.folds)
 
 
 def _fit_memory(

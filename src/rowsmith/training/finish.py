@@ -1,4 +1,4 @@
-"""The end of a search: from finished runs to the members of a model. Depends on them, the effort and the seed alone."""
+"""The end of a search: from the choice to the members of a model. Depends on it, the recipe and the seed alone."""
 
 from __future__ import annotations
 
@@ -10,102 +10,108 @@ import numpy as np
 from rowsmith.model import Calibrator, Member
 from rowsmith.recipe import TrainSection
 from rowsmith.training.calibration import fit_calibrator, interval_width
-from rowsmith.training.data import TrainingData, covered_rows
-from rowsmith.training.ensemble import Effort, select
+from rowsmith.training.choice import Bag, Choice
+from rowsmith.training.data import TrainingData
+from rowsmith.training.ensemble import Effort
 from rowsmith.training.journal import Entry, Journal
 from rowsmith.training.objective import Objective
 from rowsmith.training.restore import restore
 from rowsmith.training.trials import Run, Status, Trial
-from rowsmith.types import Interval, Metric, Scores2D, Task
-
-MOST_BYTES = 25_000_000
-"""Of the learners together; candidates that would lead beyond it are left out, the weakest first."""
+from rowsmith.training.unit import UnitResult
+from rowsmith.types import Interval, Metric, Rows, Scores2D, Task
 
 
 @dataclass(frozen=True)
-class TrainingResult:
-    """What training produced.
+class Answering:
+    """Learners and what is put on top of them: all that a model needs beside the encoder.
 
-    `oof` holds the final answers (ensemble and calibration applied) for each training row from learners that did
-    not see it, shape (rows, outputs); NaN for rows that no fold validates. `score` is the metric over them.
+    `score` is the metric over the out-of-fold answers, `row_us` the microseconds a row is expected to take.
     """
 
     members: tuple[Member, ...]
     calibrator: Calibrator | None
     threshold: float
     interval_width: Interval | None
-    oof: Scores2D
     score: float
+    row_us: float
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What training produced.
+
+    `ensemble` is the model; `single` the one learner that comes nearest to it, None where the ensemble is no more than
+    that. `oof` holds the ensemble's final answers (calibration applied) for each training row from learners that did
+    not see it, shape (rows, outputs); NaN for rows that no fold validates.
+    """
+
+    ensemble: Answering
+    single: Answering | None
+    oof: Scores2D
     leaderboard: tuple[Trial, ...]
     journal: Journal
 
 
-def candidates_of(runs: Sequence[Run], most: int) -> list[Run]:
-    """What an ensemble may choose from, best first: the best `most` complete runs, and the best of each family."""
-    complete = sorted(
-        (run for run in runs if run.is_complete and run.status is Status.OK), key=lambda r: (r.error, r.id)
-    )
-    families: set[str] = set()
-    chosen = []
-    for place, run in enumerate(complete):
-        if place < most or run.family not in families:
-            chosen.append(run)
-        families.add(run.family)
-    return chosen
+@dataclass(frozen=True)
+class _Top:
+    """How calibration, threshold and interval are fitted."""
+
+    objective: Objective
+    options: TrainSection
+    task: Task
+    threshold_metric: Metric | None
+
+    def answering(self, members: tuple[Member, ...], answers: Scores2D, rows: Rows) -> tuple[Answering, Scores2D]:
+        """The members with all that goes on top, and their final answers."""
+        objective = self.objective
+        truth, weights = objective.truth(rows), objective.weights(rows)
+        calibrator, threshold, width = None, 0.5, None
+        if self.task.is_classification:
+            calibrator = fit_calibrator(answers, truth, weights, seed=self.options.seed)
+            answers = calibrator.apply(answers) if calibrator else answers
+        if self.task is Task.BINARY:
+            threshold = objective.threshold(self.threshold_metric, answers, rows)
+        if self.task is Task.REGRESSION:
+            width = interval_width(answers[:, 0], truth, self.options.interval)
+        row_us = sum(member.learner.row_us for member in members)
+        score = objective.score(answers, rows)
+        return Answering(members, calibrator, threshold, width, score, row_us), answers
 
 
 def finish(
     data: TrainingData,
     objective: Objective,
     runs: Sequence[Run],
+    choice: Choice,
     options: TrainSection,
     effort: Effort,
     *,
     folds: int,
-    absolute: bool,
     threshold_metric: Metric | None,
 ) -> TrainingResult:
-    """Ensemble, calibration, threshold and interval over the finished `runs`. At least one must be complete."""
-    rows = covered_rows(data, folds)
-    chosen = _small_enough(candidates_of(runs, effort.candidates))
-    answers = [run.oof(data)[rows] for run in chosen]
-    shares = select(answers, rows, objective, effort, seed=options.seed)
-    mixed = np.zeros_like(answers[0])
-    for share, answer in zip(shares, answers, strict=True):
-        if share > 0:
-            mixed += share * answer
-    truth, weights = objective.truth(rows), objective.weights(rows)
-    calibrator, threshold, width = None, 0.5, None
-    if data.task.is_classification:
-        calibrator = fit_calibrator(mixed, truth, weights, seed=options.seed)
-        mixed = calibrator.apply(mixed) if calibrator else mixed
-    if data.task is Task.BINARY:
-        threshold = objective.threshold(threshold_metric, mixed, rows)
-    if data.task is Task.REGRESSION:
-        width = interval_width(mixed[:, 0], truth, options.interval)
+    """Members, calibration, threshold and interval over the choice, for the ensemble and for a single learner."""
+    top = _Top(objective, options, data.task, threshold_metric)
+    members = tuple(member for bag, share, size in choice.chosen for member in _members(bag, share, size))
+    ensemble, answers = top.answering(members, choice.answers, choice.rows)
     oof = np.full((len(data.matrix), data.outputs), np.nan)
-    oof[rows] = mixed
-    weight_of = {run.id: float(share) for run, share in zip(chosen, shares, strict=True)}
-    journal = Journal(
-        data=data.digest,
-        metric=objective.metric.name,
-        seed=options.seed,
-        folds=folds,
-        effort=effort,
-        entries=tuple(
-            _entry(run, fold, absolute) for run in sorted(chosen, key=lambda r: r.id) for fold in sorted(run.results)
-        ),
-    )
+    oof[choice.rows] = answers
     return TrainingResult(
-        members=_members(chosen, weight_of),
-        calibrator=calibrator,
-        threshold=threshold,
-        interval_width=width,
+        ensemble=ensemble,
+        single=_single(data, choice, top) if len(members) > 1 else None,
         oof=oof,
-        score=objective.score(mixed, rows),
-        leaderboard=leaderboard(runs, weight_of),
-        journal=journal,
+        leaderboard=leaderboard(
+            runs, {run.id: share / len(bag.runs) for bag, share, _ in choice.chosen for run in bag.runs}
+        ),
+        journal=_journal(data, objective, choice, options, effort, folds),
     )
+
+
+def _single(data: TrainingData, choice: Choice, top: _Top) -> Answering:
+    """One learner instead of all: the best configuration's, of all rows where there is one, else of the first fold."""
+    bag = choice.single
+    learner = bag.best.of_all_rows or bag.best.fold_models[0]
+    members = (_member(bag.best, learner, 1.0),)
+    return top.answering(members, bag.answers(data, choice.rows), choice.rows)[0]
 
 
 def leaderboard(runs: Sequence[Run], weight_of: dict[int, float]) -> tuple[Trial, ...]:
@@ -114,19 +120,28 @@ def leaderboard(runs: Sequence[Run], weight_of: dict[int, float]) -> tuple[Trial
     return tuple(run.trial(weight_of.get(run.id, 0.0)) for run in ordered)
 
 
-def _members(chosen: Sequence[Run], weight_of: dict[int, float]) -> tuple[Member, ...]:
-    """The fold models of each chosen run share its weight: a bag (Breiman 1996, doi:10.1007/BF00058655)."""
-    members = []
-    for run in chosen:
-        if (weight := weight_of[run.id]) > 0:
-            bag = run.members
-            members += [Member(weight / len(bag), restore(part.state), trial=f"{run.id}:{run.family}") for part in bag]
-    return tuple(members)
+def _members(bag: Bag, share: float, size: int) -> list[Member]:
+    """`size` learners share the bag's weight (Breiman 1996, doi:10.1007/BF00058655)."""
+    learners = bag.learners_of(size)
+    return [_member(run, result, share / len(learners)) for run, result in learners]
 
 
-def _small_enough(chosen: list[Run]) -> list[Run]:
-    """The best run stays whatever its size; another one only where a few of its size would fit beside it."""
-    return [run for i, run in enumerate(chosen) if i == 0 or run.size <= MOST_BYTES / 3]
+def _member(run: Run, result: UnitResult, weight: float) -> Member:
+    return Member(weight, restore(result.state), trial=f"{run.id}:{run.family}")
+
+
+def _journal(
+    data: TrainingData, objective: Objective, choice: Choice, options: TrainSection, effort: Effort, folds: int
+) -> Journal:
+    runs = sorted((run for bag in choice.bags for run in bag.runs), key=lambda run: run.id)
+    return Journal(
+        data=data.digest,
+        metric=objective.metric.name,
+        seed=options.seed,
+        folds=folds,
+        effort=effort,
+        entries=tuple(_entry(run, fold, objective.absolute) for run in runs for fold in sorted(run.results)),
+    )
 
 
 def _entry(run: Run, fold: int, absolute: bool) -> Entry:
@@ -140,6 +155,7 @@ def _entry(run: Run, fold: int, absolute: bool) -> Entry:
         seed=run.seeds[fold],
         threads=run.threads,
         absolute=absolute,
+        refit=run.refit,
         rounds=result.rounds,
         result=result.digest,
     )

@@ -14,12 +14,15 @@ from typing import Any
 from rowsmith.errors import ArtifactError
 from rowsmith.training.ensemble import Effort
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A finished unit: what was learned, the rounds it used, and the SHA-256 of its answers and its learner."""
+    """A finished unit: what was learned, the rounds it used, and the SHA-256 of its answers and its learner.
+
+    With `refit` a model of all rows stands for the trial, where the ensemble chose it.
+    """
 
     trial: int
     family: str
@@ -29,6 +32,7 @@ class Entry:
     seed: int
     threads: int
     absolute: bool
+    refit: bool
     rounds: int
     result: str
 

@@ -34,18 +34,23 @@ REPEATED = 5
 class Proposal:
     """A configuration to try, on the folds of number `repeat`.
 
-    `ask` is what the tuner wants to be told the result of, None for what it did not propose.
+    `name` is `family/configuration` for one of a portfolio. `ask` is what the tuner wants to be told the result of,
+    None for what it did not propose.
     """
 
     family: Family
     params: Params
     ask: Any = None
     repeat: int = 0
+    name: str = ""
 
 
 def interleave(families: Sequence[Family], shape: Shape) -> list[Proposal]:
     """First the first configuration of every family, then the second of every one, and so on."""
-    lists = [[Proposal(family, params) for params in family.portfolio(shape)] for family in families]
+    lists = [
+        [Proposal(family, params, name=f"{family.name}/{name}") for name, params in family.portfolio(shape).items()]
+        for family in families
+    ]
     longest = max((len(found) for found in lists), default=0)
     return [found[i] for i in range(longest) for found in lists if i < len(found)]
 
@@ -165,14 +170,13 @@ class Tuner:
         else:
             family = self._families[ranked[1 + (turn // TURNS) % (min(len(ranked), 3) - 1)]]
         trial = self._study(family).ask(_distributions(family.space(self._shape)))
-        params = {**family.portfolio(self._shape)[0], **trial.params}
+        params = {**next(iter(family.portfolio(self._shape).values())), **trial.params}
         if self._log[family.name]:
             params["log_target"] = True
         return Proposal(family, params, trial)
 
     def _again(self) -> Proposal | None:
-        ranked = sorted(self._known, key=lambda run: (run.error, run.id))
-        ranked = [run for run in ranked if not run.refit][:REPEATED]
+        ranked = _the_best_of_each_family_first([run for run in self._known if not run.refit])[:REPEATED]
         for repeat in range(1, self._repeats + 1):
             for run in ranked:
                 if (run.id, repeat) not in self._repeated:
@@ -193,6 +197,15 @@ class Tuner:
                 )
             self._studies[family.name] = optuna.create_study(sampler=sampler)
         return self._studies[family.name]
+
+
+def _the_best_of_each_family_first(runs: Sequence[Run]) -> list[Run]:
+    ranked = sorted(runs, key=lambda run: (run.error, run.id))
+    places: dict[int, int] = {}
+    seen: dict[str, int] = {}
+    for run in ranked:
+        places[run.id] = seen[run.family] = seen.get(run.family, -1) + 1
+    return sorted(ranked, key=lambda run: places[run.id])
 
 
 def _distributions(space: Space) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from rowsmith.errors import TrainingError
 from rowsmith.recipe import TrainSection
 from rowsmith.training.budget import available_cores
+from rowsmith.training.choice import choose
 from rowsmith.training.data import TrainingData
 from rowsmith.training.executor import Workplace
 from rowsmith.training.finish import TrainingResult, finish
@@ -15,7 +16,7 @@ from rowsmith.training.journal import Entry, Journal
 from rowsmith.training.objective import Objective
 from rowsmith.training.supervisor import Supervisor
 from rowsmith.training.trials import Run
-from rowsmith.training.unit import ALL_ROWS, Unit
+from rowsmith.training.unit import Unit
 from rowsmith.types import Metric, OnProgress, Progress, no_progress
 
 
@@ -48,14 +49,15 @@ def replay(
     objective = Objective(metric, data)
     for run in runs:
         run.measure(data, objective)
+    choice = choose(data, objective, runs, options, journal.effort, journal.folds)
     return finish(
         data,
         objective,
         runs,
+        choice,
         options,
         journal.effort,
         folds=journal.folds,
-        absolute=objective.absolute,
         threshold_metric=threshold_metric,
     )
 
@@ -101,11 +103,11 @@ def _planned(journal: Journal) -> dict[int, Run]:
                 params=entry.params,
                 folds=journal.folds,
                 threads=entry.threads,
+                refit=entry.refit,
                 repeat=entry.repeat,
             ),
         )
         run.seeds[entry.fold] = entry.seed
-        run.refit = run.refit or entry.fold == ALL_ROWS
     return runs
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from rowsmith.errors import TrainingError
 from rowsmith.recipe import TrainSection
 from rowsmith.training.budget import Clock, Plan, Prices, first_rows, fold_shape, lay_out
+from rowsmith.training.choice import bags_of, choose
 from rowsmith.training.data import TrainingData, covered_rows
 from rowsmith.training.ensemble import Effort
 from rowsmith.training.executor import InProcessExecutor, Workplace
@@ -26,13 +27,15 @@ from rowsmith.training.families.adapters import Constant
 from rowsmith.training.families.base import Family
 from rowsmith.training.families.constant import FAMILY as CONSTANT
 from rowsmith.training.families.lightgbm import MIDDLE
-from rowsmith.training.finish import TrainingResult, candidates_of, finish
+from rowsmith.training.finish import TrainingResult, finish
 from rowsmith.training.objective import Objective
-from rowsmith.training.proposals import Proposal, Tuner, in_a_hurry, interleave, with_logarithms
+from rowsmith.training.portfolio import in_order
+from rowsmith.training.proposals import Proposal, Tuner, in_a_hurry, with_logarithms
 from rowsmith.training.race import Race
+from rowsmith.training.refit import expected_seconds, refit
 from rowsmith.training.supervisor import Outcome, Supervisor
 from rowsmith.training.trials import Run, Status
-from rowsmith.training.unit import Unit, UnitResult, run_unit
+from rowsmith.training.unit import Unit, UnitResult, run_unit, seed_of
 from rowsmith.types import Metric, OnProgress, Progress, Scores2D, Task, no_progress
 
 LAG = 4
@@ -90,27 +93,23 @@ def run_search(
     plan = lay_out(data, options, clock.left, find_family("lightgbm"), MIDDLE)
     if executor is None and _is_tiny(data, clock):
         executor = InProcessExecutor()
-        plan = Plan(1, 1, plan.folds, plan.rows)
+        plan = replace(plan, workers=1, threads=1)
     objective = Objective(metric, data)
     with Workplace(data, workers=plan.workers, threads=plan.threads, executor=executor, work_dir=work_dir) as workplace:
-        search = Search(data, objective, families, options, plan, clock, Supervisor(workplace), on_progress)
+        supervisor = Supervisor(workplace)
+        search = Search(data, objective, families, options, plan, clock, supervisor, on_progress)
         runs = search.run()
-    folds = search.folds
-    if not any(run.status is Status.OK for run in runs):
-        folds = _last_resort(data, objective, search.folds, runs)
-    on_progress(Progress("train", "choosing the ensemble", 1.0, search.best_score, clock.left))
+        folds = search.folds
+        if not any(run.status is Status.OK for run in runs):
+            folds = _last_resort(data, objective, search.folds, runs)
+        on_progress(Progress("train", "choosing the ensemble", clock.fraction, search.best_score))
+        effort = search.effort()
+        choice = choose(data, objective, runs, options, effort, folds)
+        on_progress(Progress("train", "learning from all rows", clock.fraction, search.best_score))
+        refit(choice, supervisor, seed=options.seed, absolute=objective.absolute, until=search.end_of_refits())
     if threshold_metric is None and metric.needs == "labels":
         threshold_metric = metric
-    return finish(
-        data,
-        objective,
-        runs,
-        options,
-        search.effort(),
-        folds=folds,
-        absolute=objective.absolute,
-        threshold_metric=threshold_metric,
-    )
+    return finish(data, objective, runs, choice, options, effort, folds=folds, threshold_metric=threshold_metric)
 
 
 class Search:
@@ -136,7 +135,7 @@ class Search:
         self._on_progress = on_progress
         self._shape = fold_shape(data)
         self._prices = Prices()
-        proposals = interleave(families, self._shape)
+        proposals = in_order(families, self._shape, options.portfolio)
         if data.task is Task.REGRESSION:
             proposals = with_logarithms(proposals, data.target, objective.metric.name)
         self._portfolio = self._first_and(proposals)
@@ -184,6 +183,11 @@ class Search:
         rows = int(np.clip(most * affordable / (steps * candidates), min(most, 2000), most))
         return Effort(candidates=candidates, rows=rows)
 
+    def end_of_refits(self) -> float | None:
+        """By when (time.monotonic) refits must have ended; what is left then is for the very end."""
+        deadline = self._clock.deadline
+        return None if deadline is None else deadline - self._clock.closing / 2
+
     # -- what runs next ------------------------------------------------------------------------------------
 
     def _fill(self) -> None:
@@ -202,7 +206,7 @@ class Search:
         return self._unit(opened, 0) if opened else None
 
     def _next_fold(self, run: Run) -> int | None:
-        waiting = [fold for fold in run.parts if fold not in run.seeds]
+        waiting = [fold for fold in range(run.folds) if fold not in run.seeds]
         if not waiting or (waiting[0] not in range(self._race.folds) and not self._has_raced(run)):
             return None
         return waiting[0]
@@ -211,8 +215,7 @@ class Search:
         return all(fold in run.results for fold in range(self._race.folds))
 
     def _unit(self, run: Run, fold: int) -> Unit:
-        seed = int(np.random.SeedSequence([self._options.seed, run.id, fold + 1]).generate_state(1)[0] % 2**31)
-        run.seeds[fold] = seed
+        seed = run.seeds[fold] = seed_of(self._options.seed, run.id, fold)
         return Unit(
             trial=run.id,
             family=run.family,
@@ -232,7 +235,7 @@ class Search:
             return None
         if run.deadline is None:
             run.deadline = time.monotonic() + left * (LARGEST_SHARE if self._oof else 0.9)
-        units_left = len(run.parts) - len(run.results)
+        units_left = run.folds - len(run.results)
         waves = max(-(-units_left // self._plan.workers), 1)
         share = (min(left, run.deadline - time.monotonic())) / waves
         # A trial that turns out slower than its share may go on while there is time: folds that are cut short where
@@ -276,7 +279,7 @@ class Search:
             params=params,
             folds=self._plan.folds,
             threads=self._plan.threads,
-            refit=proposal.family.refit,
+            refit=self._plan.refit or proposal.family.refit,
             repeat=proposal.repeat,
         )
         self._runs.append(run)
@@ -344,9 +347,18 @@ class Search:
             self._oof[run.id] = oof
             self._race.advance(self._runs, self._oof)
             self._forget_hopeless()
-        self._clock.set_aside(0.25 + self._metric_seconds * (3 + SELECTION_CALLS * self._selected_share))
+        self._clock.set_aside(
+            closing=0.25 + self._metric_seconds * (3 + SELECTION_CALLS * self._selected_share),
+            refits=self._seconds_of_refits(),
+        )
         if run.id == 0 and self._clock.deadline is not None:
             self._replan()
+
+    def _seconds_of_refits(self) -> float:
+        """What learning the likely members from all rows will take, side by side."""
+        runs = [self._runs[number] for number in self._race.likely_members]
+        seconds = [expected_seconds(run) for run in runs if run.refit and run.is_complete]
+        return max(sum(seconds) / self._plan.workers, max(seconds)) if seconds else 0.0
 
     def _replan(self) -> None:
         """Fewer folds from now on, where the first trial tells that whole trials would not fit into the time."""
@@ -370,7 +382,7 @@ class Search:
     def _start_race(self) -> None:
         self._rows = covered_rows(self._data, self._plan.folds)
         answer = Constant.of(self._data.target, self._data.weights, self._data.classes)
-        error = self._objective.error(answer.predict(self._data.matrix[self._rows]), self._rows)
+        error = self._objective.error(answer.predict(np.zeros((len(self._rows), 0), dtype=np.float32)), self._rows)
         self._race = Race(self._data, self._objective, self._plan.folds, error if np.isfinite(error) else 0.0)
 
     @property
@@ -380,7 +392,7 @@ class Search:
 
     def _forget_hopeless(self) -> None:
         """Free the learners and answers of runs that the ensemble will not look at."""
-        kept = {run.id for run in candidates_of(self._runs, KEPT)}
+        kept = {run.id for bag in bags_of(self._runs, KEPT) for run in bag.runs}
         for run in self._runs:
             if run.id in self._oof and run.id not in kept:
                 del self._oof[run.id]

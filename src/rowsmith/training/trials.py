@@ -11,6 +11,7 @@ import numpy as np
 
 from rowsmith.state import State
 from rowsmith.training.data import TrainingData, covered_rows
+from rowsmith.training.ensemble import Price
 from rowsmith.training.families.base import Params
 from rowsmith.training.objective import Objective
 from rowsmith.training.unit import ALL_ROWS, UnitResult
@@ -60,9 +61,9 @@ class Trial:
 
 @dataclass
 class Run:
-    """A trial while it runs. `results` holds finished units by fold, `repeat` says
-    of which set of folds.
+    """A trial while it runs. `results` holds finished units by fold, `repeat` says of which set of folds.
 
+    With `refit` a model of all rows is to stand for the trial, should the ensemble choose it (see `refit.py`).
     `error` is the objective over all out-of-fold rows, `estimate` the best guess of it where a trial was pruned.
     """
 
@@ -86,25 +87,22 @@ class Run:
 
     @property
     def is_complete(self) -> bool:
-        """Every fold is done, and the model of all rows where there is to be one."""
-        return all(fold in self.results for fold in self.parts)
+        """Every fold is done."""
+        return all(fold in self.results for fold in range(self.folds))
 
     @property
-    def parts(self) -> list[int]:
-        """What is to be done, in order: the folds, then all rows where one model is to stand for the trial."""
-        return [*range(self.folds), ALL_ROWS] if self.refit else [*range(self.folds)]
+    def fold_models(self) -> list[UnitResult]:
+        return [self.results[fold] for fold in range(self.folds)]
 
     @property
-    def members(self) -> list[UnitResult]:
-        """The learners that stand for the trial: the model of all rows, or else the bag of the fold models."""
-        if self.refit:
-            return [self.results[ALL_ROWS]]
-        return [result for _, result in sorted(self.results.items())]
+    def of_all_rows(self) -> UnitResult | None:
+        return self.results.get(ALL_ROWS)
 
     @property
-    def size(self) -> int:
-        """Bytes of the learners."""
-        return sum(size_of(result.state) for result in self.members)
+    def price(self) -> Price:
+        """Of one learner, as the fold models tell."""
+        sizes = [size_of(result.state) for result in self.fold_models]
+        return Price(float(np.mean([result.row_us for result in self.fold_models])), float(np.mean(sizes)))
 
     def leading_folds(self) -> int:
         """How many folds from the first on are done without a gap."""

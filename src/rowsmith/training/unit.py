@@ -21,7 +21,7 @@ from rowsmith.state import State
 from rowsmith.training.data import Fold, TrainingData, digest_of
 from rowsmith.training.families import find_family
 from rowsmith.training.families.adapters import Constant, ScaledTarget, SomeClasses
-from rowsmith.training.families.base import Fit, Fitted, Params, Part
+from rowsmith.training.families.base import DrawnPart, Fit, Fitted, Params, Part
 from rowsmith.training.libraries import load, load_alone
 from rowsmith.types import Array, Rows, Scores2D, Task
 
@@ -32,6 +32,8 @@ IS_WORKER = False
 """Whether this process is a worker of ours, and nobody else's."""
 ALL_ROWS = -1
 """The number of the fold that trains on every row and validates none."""
+LARGE_ROWS = 200_000
+ROWS_AT_ONCE = 1 << 17
 BLIND_ROUNDS = 100
 """Of boosting where no row is left to tell when to stop."""
 DataReference = Path | TrainingData
@@ -62,7 +64,8 @@ class Unit:
 class UnitResult:
     """What came out: answers for the validation rows of the fold, and the learner as inert State.
 
-    `digest` is over both. `peak_mb` is the most memory that the process has used so far.
+    `digest` is over both. `peak_mb` is the most memory that the process has used so far, `row_us` what the learner is
+    expected to take for one row.
     """
 
     scores: Scores2D
@@ -71,6 +74,12 @@ class UnitResult:
     seconds: float
     digest: str
     peak_mb: float
+    row_us: float
+
+
+def seed_of(seed: int, trial: int, fold: int) -> int:
+    """The seed of a unit, from that of the search."""
+    return int(np.random.SeedSequence([seed, trial, fold + 1]).generate_state(1)[0] % 2**31)
 
 
 def run_unit(reference: DataReference, unit: Unit) -> UnitResult:
@@ -84,28 +93,21 @@ def run_unit(reference: DataReference, unit: Unit) -> UnitResult:
         # A library's advice (did not converge, ...) is for people who call it by hand.
         warnings.simplefilter("ignore")
         learner, rounds = learn(data, fold, unit, deadline=None if unit.seconds is None else start + unit.seconds)
-        scores = learner.predict(np.asarray(data.matrix[fold[1]]))
+        scores = _answers(learner, data, fold[1])
     if not np.isfinite(scores).all():
         raise ValueError("the model answers with numbers that are not finite")
     state = learner.to_state()
-    return UnitResult(scores, state, rounds, time.monotonic() - start, digest_of_result(scores, state), _peak_mb())
+    seconds = time.monotonic() - start
+    return UnitResult(scores, state, rounds, seconds, digest_of_result(scores, state), _peak_mb(), learner.row_us)
 
 
 def learn(data: TrainingData, fold: Fold, unit: Unit, *, deadline: float | None = None) -> tuple[Learner, int]:
     """A learner for the whole task from the training rows of a fold; its validation rows decide when to stop."""
     train, valid = fold
     train = _subsample(train, unit)
-    target = _take(data.target, train)
-    weights = None if data.weights is None else _take(data.weights, train)
-    part = Part(_take(data.matrix, train), target, weights)
-    check = Part(
-        _take(data.matrix, valid),
-        _take(data.target, valid),
-        None if data.weights is None else _take(data.weights, valid),
-    )
     fit = Fit(
-        train=part,
-        validation=check if unit.rounds is None and len(valid) else None,
+        train=_part(data, train),
+        validation=_part(data, valid) if unit.rounds is None and len(valid) else None,
         features=data.features,
         task=data.task,
         classes=data.classes,
@@ -120,9 +122,25 @@ def learn(data: TrainingData, fold: Fold, unit: Unit, *, deadline: float | None 
     return fitted.learner, fitted.rounds
 
 
+def _part(data: TrainingData, rows: Rows) -> Part:
+    """Some rows of the data; of a large table they are not copied before somebody asks for it."""
+    target = _take(data.target, rows)
+    weights = None if data.weights is None else _take(data.weights, rows)
+    structure = None if data.structure is None else data.structure.take(rows)
+    if len(data.matrix) >= LARGE_ROWS:
+        return DrawnPart(target=target, weights=weights, structure=structure, data=data, rows=rows)
+    return Part(_take(data.matrix, rows), target, weights, structure)
+
+
+def _answers(learner: Learner, data: TrainingData, rows: Rows) -> Scores2D:
+    """Of the learner, for some rows; a few of them at a time, since a large table's would be a copy of much of it."""
+    pieces = np.array_split(rows, max(-(-len(rows) // ROWS_AT_ONCE), 1))
+    return np.concatenate([learner.predict(np.asarray(data.matrix[piece])) for piece in pieces])
+
+
 def _classify(fit: Fit, unit: Unit) -> Fitted:
-    present = np.unique(fit.train.target)
-    if len(present) == 1 or fit.train.matrix.shape[1] == 0:
+    present = np.flatnonzero(np.bincount(fit.train.target, minlength=fit.classes))
+    if len(present) == 1 or not fit.features:
         return Fitted(Constant.of(fit.train.target, fit.train.weights, fit.classes))
     if len(present) == fit.classes:
         return find_family(unit.family).fit(fit)
@@ -143,11 +161,12 @@ def _classify(fit: Fit, unit: Unit) -> Fitted:
 def _recode(part: Part, present: Array) -> Part:
     """Rows of the classes present alone, coded by their position."""
     keep = np.isin(part.target, present)
-    return Part(
-        part.matrix[keep],
-        np.searchsorted(present, part.target[keep]),
-        None if part.weights is None else part.weights[keep],
-    )
+    target = np.searchsorted(present, part.target[keep])
+    if isinstance(part, DrawnPart):
+        weights = None if part.weights is None else part.weights[keep]
+        structure = None if part.structure is None else part.structure.take(keep)
+        return DrawnPart(target=target, weights=weights, structure=structure, data=part.data, rows=part.rows[keep])
+    return replace(part.take(np.flatnonzero(keep)), target=target)
 
 
 def _regress(fit: Fit, unit: Unit) -> Fitted:
@@ -156,7 +175,7 @@ def _regress(fit: Fit, unit: Unit) -> Fitted:
     offset = float(np.average(target, weights=fit.train.weights))
     # Divided by the largest first, so that the squares of huge numbers stay finite.
     largest = float(np.abs(target - offset).max())
-    if largest <= 1e-12 * abs(offset) or largest == 0.0 or fit.train.matrix.shape[1] == 0:
+    if largest <= 1e-12 * abs(offset) or largest == 0.0 or not fit.features:
         return Fitted(Constant.of(fit.train.target, fit.train.weights, 0))
     scale = largest * float(np.sqrt(np.average(((target - offset) / largest) ** 2, weights=fit.train.weights)))
     if scale == 0.0:
@@ -164,7 +183,12 @@ def _regress(fit: Fit, unit: Unit) -> Fitted:
 
     def standardised(part: Part) -> Part:
         values = np.log1p(np.maximum(part.target, 0.0)) if log else part.target
-        return replace(part, target=(values - offset) / scale)
+        values = (values - offset) / scale
+        if isinstance(part, DrawnPart):
+            return DrawnPart(
+                target=values, weights=part.weights, structure=part.structure, data=part.data, rows=part.rows
+            )
+        return replace(part, target=values)
 
     fit = replace(
         fit,

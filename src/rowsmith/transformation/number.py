@@ -28,7 +28,7 @@ class NumberColumn:
     @classmethod
     def fit(cls, name: str, series: pl.Series) -> NumberColumn | None:
         """None for a column that does not vary."""
-        values = series.drop_nulls().cast(pl.Float64).to_numpy()
+        values = (series.drop_nulls() if series.null_count() else series).cast(pl.Float64).to_numpy()
         varies = len(values) and (len(values) < len(series) or values.min() < values.max())
         return cls(name, _offset(values)) if varies else None
 

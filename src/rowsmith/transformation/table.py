@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import polars as pl
 
+from rowsmith.conform import ConformingColumns
 from rowsmith.schema import Schema
 from rowsmith.state import State
 from rowsmith.transformation.category import CategoryColumn
@@ -18,6 +19,8 @@ from rowsmith.transformation.text import TextColumn
 from rowsmith.types import ColumnKind, Feature, Matrix
 
 NOTHING = "nothing"
+ROWS_PER_BLOCK = 1 << 15
+"""Of 30 columns they fit into the cache of a processor."""
 ENCODERS: Mapping[ColumnKind, Callable[[str, pl.Series], ColumnEncoder | None]] = {
     ColumnKind.NUMBER: NumberColumn.fit,
     ColumnKind.INTEGER: NumberColumn.fit,
@@ -48,14 +51,23 @@ class TableEncoder:
     def features(self) -> tuple[Feature, ...]:
         return self._features
 
-    def encode(self, frame: pl.DataFrame) -> Matrix:
-        """Conforming frame to shape (rows, features), float32."""
-        matrix = np.zeros((frame.height, len(self._features)), dtype=np.float32)
+    def encode(self, frame: pl.DataFrame | ConformingColumns, out: Matrix | None = None) -> Matrix:
+        """Conforming frame to shape (rows, features), float32; into `out`, which is all zeros, where there is one."""
+        matrix = np.zeros((frame.height, len(self._features)), dtype=np.float32) if out is None else out
+        numbers: list[tuple[str, NumberColumn, int]] = []
         start = 0
         for name, column in self._columns:
             stop = start + len(column.features)
-            column.encode(frame[name], matrix[:, start:stop])
+            if isinstance(column, NumberColumn):
+                numbers.append((name, column, start))
+            else:
+                column.encode(frame[name], matrix[:, start:stop])
             start = stop
+        # Rows lie one after the other: to write a column from end to end would fetch every line of memory for it.
+        for low in range(0, frame.height, ROWS_PER_BLOCK):
+            block = matrix[low : low + ROWS_PER_BLOCK]
+            for name, number, place in numbers:
+                number.encode(_piece(frame, name, low, len(block)), block[:, place : place + 1])
         return matrix
 
     def encode_row(self, row: Mapping[str, Any]) -> Matrix:
@@ -74,7 +86,13 @@ class TableEncoder:
         return cls([(name, parts[f"column-{i}"]) for i, name in enumerate(state.data["columns"])])
 
 
-def fit_encoder(frame: pl.DataFrame, schema: Schema) -> TableEncoder:
+def _piece(frame: pl.DataFrame | ConformingColumns, name: str, start: int, length: int) -> pl.Series:
+    if isinstance(frame, ConformingColumns):
+        return frame.piece(name, start, length)
+    return frame[name] if length == frame.height else frame[name].slice(start, length)
+
+
+def fit_encoder(frame: pl.DataFrame | ConformingColumns, schema: Schema) -> TableEncoder:
     """Learns from the conforming training rows, never from the target. Columns that do not vary are left out."""
     fitted = ((column.name, ENCODERS[column.kind](column.name, frame[column.name])) for column in schema.features)
     return TableEncoder([(name, encoder) for name, encoder in fitted if encoder is not None])

@@ -92,7 +92,13 @@ def train_version(
     begin = time.monotonic()
     deadline = deadline_of(project.recipe.train, begin)
     fitted = fit(
-        ingested.frame, ingested.schema, project.recipe, deadline=deadline, executor=executor, on_progress=on_progress
+        ingested.frame,
+        ingested.schema,
+        project.recipe,
+        deadline=deadline,
+        root=project.root,
+        executor=executor,
+        on_progress=on_progress,
     )
     seconds = time.monotonic() - begin
     return _conclude(project, ingested, fitted, seconds, actor, promote, on_progress)

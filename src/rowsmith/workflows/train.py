@@ -2,33 +2,52 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from rowsmith.conform import Conformer, encode_target
+from rowsmith.conform import Conformer, ConformingColumns, encode_target
 from rowsmith.errors import DataError, RecipeError
 from rowsmith.evaluation.metrics import default_metric, get_metric, metrics_for
 from rowsmith.ingestion.infer import infer_schema
 from rowsmith.ingestion.sources import read_frame
-from rowsmith.ingestion.split import Split, make_folds, rows_with_target, seal
+from rowsmith.ingestion.split import Fold, Split, blocks_of, make_folds, rows_with_target, seal, take_rows
 from rowsmith.model import TrainedModel
 from rowsmith.recipe import Recipe, TrainSection
 from rowsmith.schema import Schema
-from rowsmith.training import TrainingData, TrainingResult, run_search
+from rowsmith.training import BAG_ROWS, Answering, TrainingData, TrainingResult, run_search
+from rowsmith.training.data import mapped_matrix
 from rowsmith.transformation import fit_encoder
-from rowsmith.types import Array, JsonObject, Metric, OnProgress, Progress, Role, Rows, Task, Vector, no_progress
+from rowsmith.transformation.structure import Structure
+from rowsmith.types import (
+    Array,
+    JsonObject,
+    Matrix,
+    Metric,
+    OnProgress,
+    Progress,
+    Role,
+    Rows,
+    Task,
+    Vector,
+    no_progress,
+)
 from rowsmith.workflows.scratch import scratch
 
 DEFAULT_SECONDS = 60.0
 MAX_TARGET = 1e18
 # Kept back for scoring the sealed test part after the search, as a share of the budget.
 SCORING_SHARE = 0.02
+REPEATS = 3
+LARGE_TABLE_BYTES = 64_000_000
+"""From here on a copy in memory matters more than a few microseconds a column."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +86,7 @@ def train(
     ignore: Sequence[str] = (),
     sensitive: Sequence[str] = (),
     families: Sequence[str] = (),
+    portfolio: str | Path | None = None,
     max_trials: int | None = None,
     executor: Executor | None = None,
     on_progress: OnProgress = no_progress,
@@ -90,6 +110,7 @@ def train(
         ignore: columns that the model must not see.
         sensitive: columns whose groups are compared in evaluation.
         families: model families to try; all when empty.
+        portfolio: a file with the order in which configurations are tried; the built-in one when absent.
         max_trials: stop after this many configurations. Given without `seconds` the work no longer depends on the
             clock, so the same seed gives the same model.
         executor: any `concurrent.futures.Executor`; local processes when absent.
@@ -119,6 +140,7 @@ def train(
                 "memory_mb": memory_mb,
                 "seed": seed,
                 "families": list(families),
+                "portfolio": None if portfolio is None else str(portfolio),
             },
         },
         where="arguments of train",
@@ -177,25 +199,29 @@ def fit(
     recipe: Recipe,
     *,
     deadline: float | None,
+    root: Path = Path(),
     executor: Executor | None = None,
     on_progress: OnProgress = no_progress,
 ) -> Fitted:
     """Split, encode, search, and compose the model. Rows without a target are left out.
 
+    Paths in the recipe are relative to `root`.
+
     Raises DataError, RecipeError, TrainingError.
     """
     metric, threshold_metric = metric_of(schema, recipe), threshold_metric_of(schema, recipe)
-    known = rows_with_target(frame, schema)
-    row_weights(frame[known], schema, known)  # refused before any work, with the rows counted as they came
+    if schema.only(Role.WEIGHT) is not None:
+        known = rows_with_target(frame, schema)
+        row_weights(frame[known], schema, known)  # refused before any work, with the rows counted as they came
     frame, target = labelled_rows(frame, schema)
     split = seal(frame, schema, recipe)
     on_progress(Progress("encode", f"{len(split.train):,} rows to train on, {len(split.test):,} sealed for the test"))
-    data, encoder = encode_training_rows(frame[split.train], target[split.train], schema, recipe)
     with scratch() as work_dir:
+        data, encoder = encode_training_rows(frame, target, split.train, schema, recipe, folder=work_dir)
         result = run_search(
             data,
             metric,
-            recipe.train,
+            _options(recipe.train, root),
             deadline=_search_deadline(deadline, len(split.test)),
             executor=executor,
             on_progress=on_progress,
@@ -208,6 +234,11 @@ def fit(
     return Fitted(model, frame, target, split, data, result)
 
 
+def _options(options: TrainSection, root: Path) -> TrainSection:
+    """For the search alone: the model keeps the path as it was given, which is the same on every machine."""
+    return options.model_copy(update={"portfolio": str(root / options.portfolio)}) if options.portfolio else options
+
+
 def labelled_rows(frame: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, Array]:
     """The rows that have a target, and their targets as codes or numbers. Raises SchemaError, DataError."""
     column = schema.target
@@ -215,7 +246,7 @@ def labelled_rows(frame: pl.DataFrame, schema: Schema) -> tuple[pl.DataFrame, Ar
         raise RecipeError(
             "there is no target column", next_step="name one with --target or under [target] in rowsmith.toml"
         )
-    labelled = frame[rows_with_target(frame, schema)]
+    labelled = take_rows(frame, rows_with_target(frame, schema))
     if labelled.height == 0:
         raise DataError("every row lacks its target", where=f'column "{column.name}"')
     target = encode_target(labelled[column.name], schema)
@@ -238,22 +269,53 @@ def _require_size(target: Array, name: str) -> None:
 
 
 def encode_training_rows(
-    frame: pl.DataFrame, target: Array, schema: Schema, recipe: Recipe
+    frame: pl.DataFrame, target: Array, rows: Rows, schema: Schema, recipe: Recipe, *, folder: Path | None = None
 ) -> tuple[TrainingData, Any]:
-    """The training part as numbers, with its folds; and the encoder, which looked at nothing else."""
+    """The rows at some positions as numbers, with their folds; and the encoder, which looked at nothing else.
+
+    A large matrix is made as a file in `folder`, where there is one, so that memory holds it once for all processes.
+    """
     assert schema.task is not None
-    conforming = Conformer(schema).frame(frame).frame
+    every = len(rows) == frame.height
+    conforming = _conforming(frame, rows, schema)
     encoder = fit_encoder(conforming, schema)
+    of_roles = take_rows(frame.select(column.name for column in schema if column.roles), rows)
     data = TrainingData(
-        matrix=encoder.encode(conforming),
+        matrix=encoder.encode(conforming, _room_in(folder, len(rows), len(encoder.features))),
         features=encoder.features,
-        target=target,
-        weights=row_weights(frame, schema),
-        folds=make_folds(frame, schema, recipe),
+        target=target if every else target[rows],
+        weights=row_weights(of_roles, schema),
+        folds=make_folds(of_roles, schema, recipe),
+        repeats=_repeats(of_roles, schema, recipe),
+        structure=Structure(*blocks) if (blocks := blocks_of(of_roles, schema)) else None,
         task=schema.task,
         classes=len(schema.labels),
     )
     return data, encoder
+
+
+def _conforming(frame: pl.DataFrame, rows: Rows, schema: Schema) -> pl.DataFrame | ConformingColumns:
+    """Of a small table as a frame, which is quicker where columns are many."""
+    if frame.estimated_size() < LARGE_TABLE_BYTES:
+        return Conformer(schema).frame(take_rows(frame, rows)).frame
+    return Conformer(schema).columns(frame, None if len(rows) == frame.height else rows)
+
+
+def _repeats(frame: pl.DataFrame, schema: Schema, recipe: Recipe) -> tuple[tuple[Fold, ...], ...]:
+    """More sets of folds, where the table is small enough to be answered by bags that they make larger."""
+    if frame.height >= BAG_ROWS or schema.only(Role.TIME) is not None:
+        return ()
+    return tuple(make_folds(frame, schema, recipe, repeat=repeat) for repeat in range(1, REPEATS + 1))
+
+
+def _room_in(folder: Path | None, rows: int, columns: int) -> Matrix | None:
+    """Zeros in a file of the folder; None for a small matrix, and where that cannot be done."""
+    if folder is None or os.name != "posix" or 4 * rows * columns < LARGE_TABLE_BYTES / 2:
+        return None  # Windows does not remove a folder of which a file is mapped
+    try:
+        return mapped_matrix(folder / "encoded.npy", rows, columns)
+    except OSError:
+        return None
 
 
 def row_weights(frame: pl.DataFrame, schema: Schema, positions: Rows | None = None) -> Vector | None:
@@ -287,18 +349,25 @@ def compose(
     result: TrainingResult, encoder: Any, schema: Schema, recipe: Recipe, metric: Metric, rows: int
 ) -> TrainedModel:
     """The parts as one object. Facts hold nothing of the clock, so equal work gives equal bytes."""
-    assert schema.task is not None
-    return TrainedModel(
-        schema=schema,
-        recipe=recipe,
-        task=schema.task,
-        encoder=encoder,
-        members=result.members,
-        calibrator=result.calibrator,
-        threshold=result.threshold,
-        interval_width=result.interval_width,
-        facts={"metric": metric.name, "cross_validation": result.score, "rows_trained": rows},
-    )
+    task = schema.task
+    assert task is not None
+    facts = {"metric": metric.name, "rows_trained": rows}
+
+    def model(answering: Answering, single: TrainedModel | None = None) -> TrainedModel:
+        return TrainedModel(
+            schema=schema,
+            recipe=recipe,
+            task=task,
+            encoder=encoder,
+            members=answering.members,
+            calibrator=answering.calibrator,
+            threshold=answering.threshold,
+            interval_width=answering.interval_width,
+            facts={**facts, "cross_validation": answering.score, "row_us": round(answering.row_us, 1)},
+            single=single,
+        )
+
+    return model(result.ensemble, model(result.single) if result.single else None)
 
 
 def test_score(model: TrainedModel, frame: pl.DataFrame, target: Array, metric: Metric) -> JsonObject:

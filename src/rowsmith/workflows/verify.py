@@ -50,7 +50,7 @@ def verify(project: Project, ref: str | int = "champion", *, on_progress: OnProg
     schema, recipe = original.schema, original.recipe
     frame, target = labelled_rows(frame, schema)
     split = seal(frame, schema, recipe)
-    data, encoder = encode_training_rows(frame[split.train], target[split.train], schema, recipe)
+    data, encoder = encode_training_rows(frame, target, split.train, schema, recipe)
     metric = metric_of(schema, recipe)
     journal = Journal.from_text(journal_path.read_text(encoding="utf-8"))
     result = replay(

@@ -11,7 +11,7 @@ import polars as pl
 
 from rowsmith.conform.plain import final_type
 from rowsmith.errors import SourceError
-from rowsmith.ingestion.sources.dataframes import DataFrames
+from rowsmith.ingestion.sources.dataframes import DataFrames, FrameTable
 from rowsmith.ingestion.sources.files import Files
 from rowsmith.ingestion.sources.protocol import Reading, Source, Table
 from rowsmith.recipe import DataSection
@@ -30,11 +30,24 @@ def read_batches(source: object, options: DataSection | None = None) -> Reading:
     from here or from the iterator, naming the file, and the row and column where there is one; RecipeError for
     options that cannot be used.
     """
-    options = options or DataSection()
+    table = _open(source, options)
+    return Reading(_batches(table), dict(table.facts), table.description)
+
+
+def read_frame(source: object, options: DataSection | None = None) -> pl.DataFrame:
+    """All rows of a source in memory (see `read_batches`). Raises SourceError, RecipeError."""
+    table = _open(source, options)
+    if isinstance(table, FrameTable):
+        frame = table.whole(_types(table))
+        if frame.height:
+            return frame
+    return pl.concat(_batches(table))
+
+
+def _open(source: object, options: DataSection | None) -> Table:
     for kind in SOURCES:
         if kind.accepts(source):
-            table = kind.open(source, options)
-            return Reading(_batches(table), dict(table.facts), table.description)
+            return kind.open(source, options or DataSection())
     raise SourceError(
         "this cannot be read as a table",
         received=f"a {type(source).__module__}.{type(source).__qualname__}",
@@ -42,13 +55,8 @@ def read_batches(source: object, options: DataSection | None = None) -> Reading:
     )
 
 
-def read_frame(source: object, options: DataSection | None = None) -> pl.DataFrame:
-    """All rows of a source in memory (see `read_batches`). Raises SourceError, RecipeError."""
-    return pl.concat(read_batches(source, options).batches)
-
-
 def _batches(table: Table) -> Iterator[pl.DataFrame]:
-    types = {name: final_type(dtype) for name, dtype in table.columns.items()}
+    types = _types(table)
     rows = 0
     for batch in table.batches(types):
         if batch.height:
@@ -58,3 +66,7 @@ def _batches(table: Table) -> Iterator[pl.DataFrame]:
         raise SourceError(
             "there are columns here, but no rows", where=table.description, received=f"columns {', '.join(types)}"
         )
+
+
+def _types(table: Table) -> dict[str, pl.DataType]:
+    return {name: final_type(dtype) for name, dtype in table.columns.items()}

@@ -42,6 +42,10 @@ class FrameTable:
         self._frame = frame
         self.columns = {name: plain_type(dtype) for name, dtype in frame.schema.items()}
 
+    def whole(self, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
+        """All rows at once: columns of plain types are not copied."""
+        return plain_frame(self._frame, types, where=self.description)
+
     def batches(self, types: Mapping[str, pl.DataType]) -> Iterator[pl.DataFrame]:
         for batch in self._frame.iter_slices(ROWS_PER_BATCH):
             yield plain_frame(batch, types, where=self.description)

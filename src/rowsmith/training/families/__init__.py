@@ -12,9 +12,10 @@ from rowsmith.training.families.constant import FAMILY as CONSTANT
 from rowsmith.training.families.extra_trees import FAMILY as EXTRA_TREES
 from rowsmith.training.families.lightgbm import FAMILY as LIGHTGBM
 from rowsmith.training.families.linear import FAMILY as LINEAR
+from rowsmith.training.families.neural import FAMILY as NEURAL
 from rowsmith.training.families.xgboost import FAMILY as XGBOOST
 
-FAMILIES: tuple[Family, ...] = (LIGHTGBM, CATBOOST, LINEAR, EXTRA_TREES, XGBOOST)
+FAMILIES: tuple[Family, ...] = (LIGHTGBM, CATBOOST, LINEAR, EXTRA_TREES, NEURAL, XGBOOST)
 
 RESTORERS: Mapping[str, Restorer] = {
     **adapters.RESTORERS,

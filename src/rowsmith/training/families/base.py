@@ -9,13 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from rowsmith.state import State
-from rowsmith.training.data import Shape
-from rowsmith.types import Array, Feature, Matrix, Task, Vector
+from rowsmith.training.data import Shape, TrainingData
+from rowsmith.transformation.structure import Structure
+from rowsmith.types import Array, Feature, Matrix, Rows, Task, Vector
 
 if TYPE_CHECKING:  # a worker process needs no dataframe library
     from rowsmith.model import Learner
@@ -54,11 +56,51 @@ Space: TypeAlias = Mapping[str, Real | Whole | Choice]
 
 @dataclass(frozen=True)
 class Part:
-    """Rows with their answers: features (rows, features), target (rows,), weights None or (rows,)."""
+    """Rows with their answers: features (rows, features), target (rows,), weights None or (rows,).
+
+    `structure` says what the rows have to do with each other; a split inside the fit has to respect it.
+    """
 
     matrix: Matrix
     target: Array
     weights: Vector | None = None
+    structure: Structure | None = None
+
+    def take(self, rows: Rows) -> Part:
+        """Some of the rows, by position."""
+        return Part(
+            self.matrix[rows],
+            self.target[rows],
+            None if self.weights is None else self.weights[rows],
+            None if self.structure is None else self.structure.take(rows),
+        )
+
+
+class DrawnPart(Part):
+    """Rows of a large table. Its matrix is a copy of them, made when somebody asks for it, and then kept."""
+
+    data: TrainingData | None
+    rows: Rows
+
+    def __init__(
+        self,
+        matrix: Matrix | None = None,
+        target: Array | None = None,
+        weights: Vector | None = None,
+        structure: Structure | None = None,
+        *,
+        data: TrainingData | None = None,
+        rows: Rows | None = None,
+    ) -> None:
+        """Either `data` and `rows`, or a `matrix` (which is what `replace` gives)."""
+        self.__dict__.update(target=target, weights=weights, structure=structure, data=data, rows=rows)
+        if matrix is not None:
+            self.__dict__["matrix"] = matrix
+
+    @cached_property
+    def matrix(self) -> Matrix:
+        assert self.data is not None
+        return np.ascontiguousarray(self.data.matrix[self.rows])
 
 
 @dataclass(frozen=True)
@@ -85,7 +127,7 @@ class Fit:
     @property
     def shape(self) -> Shape:
         widest = max((feature.levels for feature in self.features), default=0)
-        return Shape(len(self.train.matrix), self.train.matrix.shape[1], self.classes, self.task, widest)
+        return Shape(len(self.train.target), len(self.features), self.classes, self.task, widest)
 
     @property
     def out_of_time(self) -> bool:
@@ -104,19 +146,20 @@ class Fitted:
 class Family:
     """One kind of model.
 
-    `portfolio(shape)` lists configurations in the order of their usefulness, none when the family does not suit.
+    `portfolio(shape)` names configurations, the family's best guess first; none when the family does not suit. A
+    name means the same whatever the shape, because `portfolio.json` knows configurations by it.
     `space` is what tuning may change in the first of them. `cost(shape, params)` guesses seconds of one fit on
     one core, `memory(shape, params)` its megabytes beyond the rows themselves; measurements correct the first.
     `libraries` are the modules that `fit` imports; loading them is not counted as its time.
     `quick` is a configuration that gives a fair model in the least time, to have one at once.
-    With `refit` a model learned from all rows stands for the trial, instead of the bag of the fold models: right
-    for families that gain nothing from averaging their like. `restorers` rebuild the
-    family's learners from their State.
+    With `refit` a model learned from all rows stands for the trial, instead of the bag of the fold models, on small
+    tables too: right for families that gain nothing from averaging their like. `more_rounds` is how many times the
+    rounds of the folds such a model needs. `restorers` rebuild the family's learners from their State.
     """
 
     name: str
     title: str
-    portfolio: Callable[[Shape], tuple[Params, ...]]
+    portfolio: Callable[[Shape], Mapping[str, Params]]
     space: Callable[[Shape], Space]
     fit: Callable[[Fit], Fitted]
     cost: Callable[[Shape, Params], float]
@@ -125,6 +168,7 @@ class Family:
     libraries: tuple[str, ...] = ()
     quick: Params | None = None
     refit: bool = False
+    more_rounds: float = 1.0
 
 
 class Stopping:

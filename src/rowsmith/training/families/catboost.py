@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,34 @@ MIDDLE: Params = {
     "random_strength": 1.0,
     "rounds": 2000,
 }
+PORTFOLIO: Mapping[str, Params] = {
+    "middle": MIDDLE,
+    "deep": {**MIDDLE, "depth": 8, "rsm": 0.6, "learning_rate": 0.06},
+    "shallow": {**MIDDLE, "depth": 4},
+    "calm": {
+        **MIDDLE,
+        "learning_rate": 0.06,
+        "l2_leaf_reg": 30.0,
+        "rsm": 0.5,
+        "random_strength": 4.0,
+        "bootstrap_type": "Bernoulli",
+        "subsample": 0.7,
+    },
+    "eager": {
+        **MIDDLE,
+        "depth": 7,
+        "learning_rate": 0.05,
+        "l2_leaf_reg": 1.0,
+        "rsm": 0.8,
+        "random_strength": 0.2,
+        "bootstrap_type": "Bernoulli",
+        "subsample": 0.85,
+    },
+}
 
 
-def portfolio(shape: Shape) -> tuple[Params, ...]:
-    if shape.outputs > MOST_CLASSES:
-        return ()
-    return (MIDDLE, {**MIDDLE, "depth": 8, "rsm": 0.6, "learning_rate": 0.06}, {**MIDDLE, "depth": 4})
+def portfolio(shape: Shape) -> Mapping[str, Params]:
+    return PORTFOLIO if shape.outputs <= MOST_CLASSES else {}
 
 
 def space(shape: Shape) -> Space:
@@ -140,4 +163,5 @@ FAMILY = Family(
     memory=memory,
     restorers=RESTORERS,
     libraries=("catboost",),
+    more_rounds=1.1,
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rowsmith.training.data import Shape
 from rowsmith.training.families.adapters import Constant
 from rowsmith.training.families.base import Family, Fit, Fitted, Params, Space
@@ -11,8 +13,8 @@ def fit(fit: Fit) -> Fitted:
     return Fitted(Constant.of(fit.train.target, fit.train.weights, fit.classes))
 
 
-def portfolio(shape: Shape) -> tuple[Params, ...]:
-    return ({},)
+def portfolio(shape: Shape) -> Mapping[str, Params]:
+    return {"constant": {}}
 
 
 def space(shape: Shape) -> Space:

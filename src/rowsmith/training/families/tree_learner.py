@@ -49,7 +49,14 @@ def prepare(fit: Fit, native_levels: int) -> Prepared:
         return Prepared(fit.train, fit.validation, native, None)
     train, validation = fit.train, fit.validation
     encoding, matrix = TargetEncoding.fit(
-        train.matrix, fit.features, train.target, fit.classes, train.weights, fit.seed, min_levels=native_levels
+        train.matrix,
+        fit.features,
+        train.target,
+        fit.classes,
+        train.weights,
+        fit.seed,
+        min_levels=native_levels,
+        structure=train.structure,
     )
     train = replace(train, matrix=matrix)
     if validation is not None:

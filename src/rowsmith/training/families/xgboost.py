@@ -6,6 +6,7 @@ The grown trees are kept in the common form (see `trees.py`), so XGBoost itself 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -29,13 +30,34 @@ MIDDLE: Params = {
     "reg_lambda": 2.0,
     "rounds": 2000,
 }
+PORTFOLIO: Mapping[str, Params] = {
+    "middle": MIDDLE,
+    "deep": {**MIDDLE, "max_depth": 10, "min_child_weight": 8.0, "colsample_bytree": 0.5, "learning_rate": 0.05},
+    "shallow": {**MIDDLE, "max_depth": 3, "colsample_bytree": 0.6},
+    "calm": {
+        **MIDDLE,
+        "learning_rate": 0.06,
+        "max_depth": 5,
+        "min_child_weight": 20.0,
+        "subsample": 0.6,
+        "colsample_bytree": 0.5,
+        "reg_lambda": 20.0,
+    },
+    "eager": {
+        **MIDDLE,
+        "learning_rate": 0.05,
+        "max_depth": 8,
+        "min_child_weight": 0.5,
+        "subsample": 0.8,
+        "colsample_bytree": 1.0,
+        "colsample_bynode": 0.4,
+        "reg_lambda": 0.1,
+    },
+}
 
 
-def portfolio(shape: Shape) -> tuple[Params, ...]:
-    if shape.outputs > MOST_CLASSES:
-        return ()
-    deep = {**MIDDLE, "max_depth": 10, "min_child_weight": 8.0, "colsample_bytree": 0.5, "learning_rate": 0.05}
-    return (MIDDLE, deep, {**MIDDLE, "max_depth": 3, "colsample_bytree": 0.6})
+def portfolio(shape: Shape) -> Mapping[str, Params]:
+    return PORTFOLIO if shape.outputs <= MOST_CLASSES else {}
 
 
 def space(shape: Shape) -> Space:
@@ -150,4 +172,5 @@ FAMILY = Family(
     memory=memory,
     restorers=RESTORERS,
     libraries=("xgboost",),
+    more_rounds=1.1,
 )
