@@ -121,6 +121,12 @@ def peer_rate(python: str, frame: pl.DataFrame, target: str, seconds: float) -> 
     return float(json.loads(done.stdout.splitlines()[-1]))
 
 
+def shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+    return str(value)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tables", nargs="*", type=Path)
@@ -138,7 +144,7 @@ def main() -> None:
         lines.append(line)
     table = Table(*lines[0])
     for line in lines:
-        table.add_row(*(f"{value:,.3g}" if isinstance(value, float) else str(value) for value in line.values()))
+        table.add_row(*map(shown, line.values()))
     Console(width=160).print(table)
     if not all(line["same bits"] for line in lines):
         sys.exit("a row alone and the same row among others differ")

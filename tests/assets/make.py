@@ -34,6 +34,7 @@ MODELS: tuple[tuple[str, Task, str, Calibrator | None], ...] = (
     ("regression_xgboost", Task.REGRESSION, "xgboost", None),
     ("regression_extra_trees", Task.REGRESSION, "extra_trees", None),
     ("multiclass_neural", Task.MULTICLASS, "neural", None),
+    ("multiclass_lightgbm", Task.MULTICLASS, "lightgbm", None),
 )
 
 

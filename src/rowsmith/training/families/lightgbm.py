@@ -150,8 +150,8 @@ def fit(fit: Fit) -> Fitted:
             break
     rounds = max(stopping.best_rounds, 1)
     columns = len(fit.features) + (len(ready.encoding.features) if ready.encoding else 0)
-    text = trimmed(booster.model_to_string(num_iteration=rounds), columns)
-    return Fitted(TreeLearner.of(text, fit.shape, ready.encoding), rounds)
+    trees = trimmed(booster.model_to_string(num_iteration=rounds), columns)
+    return Fitted(TreeLearner.of(trees, fit.shape, ready.encoding), rounds)
 
 
 def _settings(fit: Fit) -> dict[str, Any]:
