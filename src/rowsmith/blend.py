@@ -1,4 +1,8 @@
-"""Blend: the weighted sum of several learners' answers, for one row at the price of few calls.
+"""Blend: one answer of several learners', for one row at the price of few calls.
+
+Numbers are added up with their shares. Probabilities are multiplied, each to the power of its share, and made to sum
+to 1 again: a logarithmic pool (Genest and Zidek 1986, doi:10.1214/ss/1177013825). It is as sharp as its learners are,
+where a mean of probabilities is duller than each of them.
 
 Learners of one class may answer a row together (`Joining`): the models of a bag look at the same columns, and each call
 into NumPy or a library costs as much as a few dozen trees. Many rows are answered by one learner after another, in
@@ -20,6 +24,8 @@ RowAnswers: TypeAlias = Callable[[Matrix], Array]
 """One row, shape (features,), to the answers of several learners, shape (learners, outputs)."""
 ROWS_OF_A_PART = 2048
 MOST_CORES = 8
+LEAST_PROBABILITY = 1e-6
+"""What a learner holds impossible is so unlikely in a pool: one of them must not overrule all the others."""
 
 
 class Answering(Protocol):
@@ -38,9 +44,13 @@ class Joining(Protocol):
 
 
 class Blend:
-    """`shares` are the learners' weights; one row alone gets the bits that it gets among others."""
+    """`shares` are the learners' weights, `is_pool` says that they are exponents of probabilities. One row alone gets
+    the bits that it gets among others."""
 
-    def __init__(self, learners: Sequence[Answering], shares: Sequence[float], outputs: int) -> None:
+    def __init__(
+        self, learners: Sequence[Answering], shares: Sequence[float], outputs: int, *, is_pool: bool = False
+    ) -> None:
+        self._is_pool = is_pool
         order = sorted(range(len(learners)), key=lambda i: kind_of(learners[i]))
         self._learners = [learners[i] for i in order]
         self._shares = [shares[i] for i in order]
@@ -56,7 +66,8 @@ class Blend:
         def answer(start: int) -> None:
             part = matrix[start : start + ROWS_OF_A_PART]
             for share, learner in zip(self._shares, self._learners, strict=True):
-                total[start : start + ROWS_OF_A_PART] += share * learner.predict(part)
+                answers = learner.predict(part)
+                total[start : start + ROWS_OF_A_PART] += share * (logarithms(answers) if self._is_pool else answers)
 
         cores = min(cores_here(), MOST_CORES, len(starts))
         if cores < 2:
@@ -65,17 +76,29 @@ class Blend:
         else:
             with ThreadPoolExecutor(cores) as pool:
                 list(pool.map(answer, starts))
-        return total
+        return normalised(total) if self._is_pool else total
 
     def predict_row(self, vector: Matrix) -> Vector:
         """Shape (features,) to (outputs,)."""
         if self._row is None:
             return np.zeros(self._outputs)
-        answers = self._column * self._row(vector)
-        if len(answers) == 1:
-            return np.asarray(answers[0])
+        answers = self._row(vector)
+        if self._is_pool:
+            answers = logarithms(answers)
         # accumulate() adds one learner after another, as `predict` does; sum() would add in pairs.
-        return np.asarray(np.add.accumulate(answers, axis=0)[-1])
+        total = np.add.accumulate(self._column * answers, axis=0)[-1]
+        return np.asarray(normalised(total[None, :])[0] if self._is_pool else total)
+
+
+def logarithms(probabilities: Array) -> Array:
+    return np.asarray(np.log(np.maximum(probabilities, LEAST_PROBABILITY)))
+
+
+def normalised(sums: Scores2D) -> Scores2D:
+    """Sums of logarithms, shape (rows, classes), to probabilities."""
+    powers = np.exp(sums - sums.max(axis=1, keepdims=True))
+    # accumulate() adds one class after another, however many rows there are; sum() would choose its order.
+    return np.asarray(powers / np.add.accumulate(powers, axis=1)[:, -1:])
 
 
 def kind_of(learner: Any) -> str:

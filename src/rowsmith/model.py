@@ -96,7 +96,8 @@ class TrainedModel:
     (split-conformal quantiles of out-of-fold residuals; Lei et al. 2018, doi:10.1080/01621459.2017.1307116).
     `facts` is plain JSON about how it came to be (metric, scores of cross-validation, leaderboard, seconds, ...).
     `single` is a model of one learner beside an ensemble: quicker and smaller, at the price in accuracy that its facts
-    state beside those of the whole. It is None where there is no ensemble.
+    state beside those of the whole. It is None where there is no ensemble. With `is_pool` the weights of the members
+    are exponents of their probabilities (see `blend.py`), otherwise factors.
     """
 
     kind: ClassVar[str] = "model"
@@ -111,6 +112,7 @@ class TrainedModel:
     interval_width: Interval | None = None
     facts: JsonObject = field(default_factory=dict)
     single: TrainedModel | None = None
+    is_pool: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "conformer", Conformer(self.schema))
@@ -122,7 +124,8 @@ class TrainedModel:
     @cached_property
     def _blend(self) -> Blend:
         shares = [member.weight for member in self.members]
-        return Blend([member.learner for member in self.members], shares, max(len(self.labels), 1))
+        outputs = max(len(self.labels), 1)
+        return Blend([member.learner for member in self.members], shares, outputs, is_pool=self.is_pool)
 
     # -- batch ---------------------------------------------------------------------------------------------
 
@@ -225,6 +228,7 @@ class TrainedModel:
             "threshold": self.threshold,
             "interval_width": [width.low, width.high] if width else None,
             "facts": self.facts,
+            "is_pool": self.is_pool,
         }
 
     @classmethod
@@ -249,6 +253,7 @@ class TrainedModel:
                 interval_width=Interval(*width) if width else None,
                 facts=data["facts"],
                 single=single,
+                is_pool=data.get("is_pool", False),
             )
 
         return model(data, single=model(data["single"], SINGLE) if "single" in data else None)

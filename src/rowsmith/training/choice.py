@@ -13,7 +13,7 @@ import numpy as np
 
 from rowsmith.recipe import TrainSection
 from rowsmith.training.data import TrainingData, covered_rows
-from rowsmith.training.ensemble import LEAST_BAG, Candidate, Effort, Price, bag_sizes, select
+from rowsmith.training.ensemble import LEAST_BAG, Candidate, Effort, Price, bag_sizes, mixed, select
 from rowsmith.training.families import price
 from rowsmith.training.objective import Objective
 from rowsmith.training.trials import Run, Status
@@ -121,10 +121,9 @@ def choose(
     bags, candidates = [bags[i] for i in order], [candidates[i] for i in order]
     limit = limit_of(options)
     shares = select(candidates, looked_at, objective, effort, limit=limit, seed=options.seed)
-    answers = np.zeros((len(rows), data.outputs))
-    for share, bag in zip(shares, bags, strict=True):
-        if share > 0:
-            answers += share * bag.answers(data, rows)
+    chosen = np.flatnonzero(shares).tolist()
+    parts = [bags[i].answers(data, rows) for i in chosen]
+    answers = mixed(parts, shares[chosen], is_pool=objective.is_classification)
     return Choice(tuple(bags), shares, tuple(bag_sizes(candidates, shares, limit)), rows, answers)
 
 

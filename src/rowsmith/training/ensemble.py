@@ -1,8 +1,9 @@
-"""Greedy ensemble selection (Caruana et al. 2004, doi:10.1145/1015330.1015432) over out-of-fold answers, at a price.
+"""The choice of an ensemble over out-of-fold answers, at a price.
 
-Selection starts from the best candidate and adds, with replacement, the one that helps most among those that can
-still be paid. On small tables that overfits the very rows it is chosen on, so it is repeated on random halves of the
-rows and the shares are averaged (the "bagged selection" of the paper).
+Numbers: greedy selection (Caruana et al. 2004, doi:10.1145/1015330.1015432). It starts from the best candidate and
+adds, with replacement, the one that helps most among those that can still be paid. On small tables that overfits the
+very rows it is chosen on, so it is repeated on random halves of the rows and the shares are averaged (the "bagged
+selection" of the paper). Classes: the shares of a logarithmic pool, fitted for all candidates at once (`pool.py`).
 
 A candidate is a bag of learners that answer alike: its fold models. What is left of the limit after the choice of
 candidates goes into larger bags, where it lowers the variance of the whole most.
@@ -15,7 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rowsmith.blend import logarithms, normalised
 from rowsmith.training.objective import Objective
+from rowsmith.training.pool import pool_shares
 from rowsmith.types import Rows, Scores2D, Vector
 
 SMALL_TABLE = 5000
@@ -124,25 +127,46 @@ def _sum(prices: Iterable[Price]) -> Price:
     return total
 
 
+def mixed(answers: Sequence[Scores2D], shares: Vector, *, is_pool: bool) -> Scores2D:
+    """The answers of an ensemble, as `Blend` gives them: shares are exponents of probabilities, or factors."""
+    total = np.zeros_like(answers[0])
+    for share, answer in zip(shares, answers, strict=True):
+        if share > 0:
+            total += share * (logarithms(answer) if is_pool else answer)
+    return normalised(total) if is_pool else total
+
+
 def _select(
     candidates: Sequence[Candidate], rows: Rows, objective: Objective, effort: Effort, limit: Price, seed: int
 ) -> Vector:
-    rng = np.random.default_rng([seed, 1])
-    everything = np.arange(len(rows))
-    parts = [everything]
-    if len(rows) <= SMALL_TABLE and effort.bags > 1:
-        half = max(len(rows) // 2, 1)
-        parts = [np.sort(rng.choice(everything, half, replace=False)) for _ in range(effort.bags)]
-    shares = _mean_shares(candidates, rows, parts, objective, limit)
+    is_pool = objective.is_classification
+    parts = _parts(len(rows), effort, seed)
+
+    def fitted(among: Sequence[Candidate]) -> Vector:
+        if is_pool:
+            answers = [candidate.answers for candidate in among]
+            return pool_shares(answers, objective.truth(rows), objective.weights(rows), seed=seed)
+        return _mean_shares(among, rows, parts, objective, limit)
+
+    shares = fitted(candidates)
     kept = _worth_keeping(candidates, shares, limit)
     if kept != np.flatnonzero(shares).tolist():
-        # The halves chose differently, and not all of it can be kept: once more among what is.
+        # Not all of it can be kept: once more among what is.
         shares = np.zeros_like(shares)
-        shares[kept] = _mean_shares([candidates[i] for i in kept], rows, parts, objective, limit)
-    mixed = sum(share * candidates[i].answers for i, share in enumerate(shares) if share > 0)
-    if objective.error(np.asarray(mixed), rows) < objective.error(candidates[0].answers, rows):
+        shares[kept] = fitted([candidates[i] for i in kept])
+    answers = [candidate.answers for candidate in candidates]
+    if objective.error(mixed(answers, shares, is_pool=is_pool), rows) < objective.error(answers[0], rows):
         return shares
     return np.asarray(np.eye(len(candidates))[0])
+
+
+def _parts(rows: int, effort: Effort, seed: int) -> list[Rows]:
+    """What greedy selection looks at: all rows, or random halves of a small table."""
+    everything = np.arange(rows)
+    if rows > SMALL_TABLE or effort.bags < 2:
+        return [everything]
+    rng = np.random.default_rng([seed, 1])
+    return [np.sort(rng.choice(everything, max(rows // 2, 1), replace=False)) for _ in range(effort.bags)]
 
 
 def _mean_shares(
@@ -180,8 +204,11 @@ def _greedy(candidates: Sequence[Candidate], rows: Rows, part: Rows, objective: 
 
 def _worth_keeping(candidates: Sequence[Candidate], shares: Vector, limit: Price) -> list[int]:
     """At most MOST_MEMBERS, none below LEAST_SHARE, and together within the limit, ascending: crumbs cost time in
-    every prediction and help little."""
-    order = np.argsort(-shares, kind="stable").tolist()
+    every prediction and help little. Where not everything can be paid, a dear one needs a larger share."""
+    worth = shares.copy()
+    if not _sum(candidates[i].least for i in np.flatnonzero(shares).tolist()).fits(limit):
+        worth /= np.sqrt([max(candidate.least.row_us, 1.0) for candidate in candidates])
+    order = np.argsort(-worth, kind="stable").tolist()
     kept, spent = [order[0]], candidates[order[0]].least
     for i in order[1:]:
         after = spent + candidates[i].least

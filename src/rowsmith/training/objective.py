@@ -26,6 +26,10 @@ class Objective:
         self._weights = data.weights
 
     @property
+    def is_classification(self) -> bool:
+        return self._task.is_classification
+
+    @property
     def absolute(self) -> bool:
         """Whether large errors should count by their size rather than its square."""
         return self.metric.name in ABSOLUTE

@@ -365,6 +365,7 @@ def compose(
             interval_width=answering.interval_width,
             facts={**facts, "cross_validation": answering.score, "row_us": round(answering.row_us, 1)},
             single=single,
+            is_pool=task.is_classification,
         )
 
     return model(result.ensemble, model(result.single) if result.single else None)

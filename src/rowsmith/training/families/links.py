@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from rowsmith.blend import normalised
 from rowsmith.types import Array, Scores2D
 
 LARGEST_SUM = 40.0
+softmax = normalised
 
 
 def sigmoid(sums: Array) -> Array:
@@ -20,11 +22,3 @@ def two_classes(event: Array) -> Scores2D:
     both[:, 1] = event
     np.subtract(1.0, event, out=both[:, 0])
     return both
-
-
-def softmax(sums: Scores2D) -> Scores2D:
-    """Shape (rows, classes) to the same."""
-    powers = np.exp(sums - sums.max(axis=1, keepdims=True))
-    # accumulate() adds one class after another, however many rows there are; sum() would choose its order.
-    totals = np.add.accumulate(powers, axis=1)[:, -1:]
-    return np.asarray(powers / totals)
