@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -37,23 +37,23 @@ SHORTEST, LONGEST = 5.0, 600.0
 OVERHEAD = 0.05
 """Of the budget, that any configuration is taken to cost beside its own time; keeps trifles from coming first."""
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0)
-LEAST_GAIN = 1e-3
-LEAST_GAP = 0.02
+LEAST_GAIN = 3e-3
+LEAST_GAP = 0.05
 MOST_ENTRIES = 30
 MOST_ROWS = 4000
 DOUBTFUL_ROWS = 1000
 PARTS = 3
 ALL = slice(None)
 STEPS = 15
-RANDOM_ORDERS = 10
-TRIALS, SECONDS = (5, 10, 20), (10.0, 30.0, 60.0, 300.0)
+RANDOM_ORDERS = 5
+TRIALS, SECONDS = (5, 10, 20), (10.0, 30.0, 60.0, 120.0)
 
 
 @dataclass(frozen=True)
 class Table:
     """What was collected of a table: the truth (rows,), and each configuration's out-of-fold answers (rows, outputs).
 
-    `seconds` are those of one core for all folds of a trial.
+    `seconds` are those of one core for all folds of a trial. `known` remembers the errors of ensembles.
     """
 
     name: str
@@ -61,6 +61,7 @@ class Table:
     truth: Array
     answers: dict[str, Scores2D]
     seconds: dict[str, float]
+    known: dict[frozenset[str], float] = field(default_factory=dict)
 
     @property
     def weight(self) -> float:
@@ -74,9 +75,10 @@ class Table:
         return [(np.flatnonzero(part != i), np.flatnonzero(part == i)) for i in range(PARTS)]
 
     def error(self, mixed: Scores2D, rows: Rows | slice = ALL) -> float:
-        """Of answers for these rows; lower is better and 0 the best."""
+        """Of answers for these rows; lower is better, 0 the best, and 1 where it is not defined."""
         score = self.metric.function(self.truth[rows], self.metric.predicted(mixed), None)
-        return max(1.0 - score if self.metric.greater_is_better else score, 1e-9)
+        error = 1.0 - score if self.metric.greater_is_better else score
+        return max(error, 1e-9) if math.isfinite(error) else 1.0
 
     def judged(self, blends: Sequence[Scores2D]) -> float:
         """Error of all rows, each answered by the blend whose shares it had no part in."""
@@ -185,13 +187,13 @@ class Learner:
         return order
 
     def _gain(self, state: State, name: str) -> float:
-        """Share of the table's gap that is closed."""
+        """Share of the table's gap that is closed; not below 0, because an ensemble leaves out what does not help."""
         if not state.trials(name):
             return 0.0
         key = (state.table.name, frozenset(state.order), name)
         if key not in self._errors:
             self._errors[key] = state.error_with(name)
-        return (math.log(state.error) - math.log(self._errors[key])) / state.table.gap
+        return max(math.log(state.error) - math.log(self._errors[key]), 0.0) / state.table.gap
 
     def _worth(self, states: Sequence[State], name: str) -> float:
         """Mean gain, as far as budgets reach it, for the time it takes."""
@@ -216,8 +218,11 @@ def mean(states: Sequence[State], values: Sequence[float]) -> float:
 
 
 def ensemble_error(table: Table, trials: Sequence[str]) -> float:
-    """Of the ensemble that greedy selection (Caruana et al. 2004) makes of these trials."""
-    return table.judged(selected(table, trials))
+    """Of the ensemble that greedy selection (Caruana et al. 2004) makes of these trials, in whatever order."""
+    key = frozenset(trials)
+    if key not in table.known:
+        table.known[key] = table.judged(selected(table, sorted(trials)))
+    return table.known[key]
 
 
 def selected(table: Table, trials: Sequence[str]) -> list[Scores2D]:
@@ -249,33 +254,30 @@ def within(table: Table, trials: Sequence[str], seconds: float) -> list[str]:
 
 def compare(tables: Sequence[Table], orders: dict[str, list[str]], by_hand: Sequence[str]) -> None:
     """Print the error of each table with the order learned without it, relative to the order by hand."""
-    cuts: dict[str, Callable[[Table, list[str]], list[str]]] = {
-        **{f"{n} trials": lambda table, trials, n=n: trials[:n] for n in TRIALS},  # type: ignore[misc]
-        **{f"{s:g} s": lambda table, trials, s=s: within(table, trials, s) for s in SECONDS},  # type: ignore[misc]
-    }
+    titles = [f"{number} trials" for number in TRIALS] + [f"{seconds:g} s" for seconds in SECONDS]
+    print(f"change of the error against the order by hand, %\n{'':24}" + "".join(f"{title:>18}" for title in titles))
+    print(f"{'':24}" + f"{'learned  random':>18}" * len(titles))
     rng = np.random.default_rng(0)
-    print(f"change of the error against the order by hand, %\n{'':24}" + "".join(f"{cut:>18}" for cut in cuts))
-    print(f"{'':24}" + f"{'learned  random':>18}" * len(cuts))
     rows = []
     for table in tables:
         names = [name for name in by_hand if name in table.answers]
-        randoms = [list(rng.permutation(names)) for _ in range(RANDOM_ORDERS)]
         learned = orders[table.name] + [name for name in names if name not in orders[table.name]]
-        row = []
-        for cut in cuts.values():
-            base = math.log(ensemble_error(table, cut(table, table.trials(names))))
-            change = math.log(ensemble_error(table, cut(table, table.trials(learned)))) - base
-            chance = [math.log(ensemble_error(table, cut(table, table.trials(order)))) - base for order in randoms]
-            row += [100 * change, 100 * float(np.mean(chance))]
-        rows.append(row)
-        print(_line(table.name, row), flush=True)
-    weights = [table.weight for table in tables]
-    print(_line("mean", list(np.average(rows, axis=0, weights=weights))))
+        randoms = [list(rng.permutation(names)) for _ in range(RANDOM_ORDERS)]
+        hand, own, *others = [np.array(_errors(table, order)) for order in (names, learned, *randoms)]
+        rows.append(100 * np.stack([own - hand, np.mean(others, axis=0) - hand]))
+        print(_line(table.name, rows[-1]), flush=True)
+    print(_line("mean", np.average(rows, axis=0, weights=[table.weight for table in tables])))
 
 
-def _line(name: str, row: Sequence[float]) -> str:
-    pairs = zip(row[::2], row[1::2], strict=True)
-    return f"{name:24}" + "".join(f"{learned:+10.2f}{chance:+8.2f}" for learned, chance in pairs)
+def _errors(table: Table, order: Sequence[str]) -> list[float]:
+    """Logarithms, after so many trials and after so many seconds."""
+    trials = table.trials(order)
+    cuts = [trials[: number + 1] for number in TRIALS] + [within(table, trials, seconds) for seconds in SECONDS]
+    return [math.log(ensemble_error(table, cut)) for cut in cuts]
+
+
+def _line(name: str, changes: Array) -> str:
+    return f"{name:24}" + "".join(f"{learned:+10.2f}{chance:+8.2f}" for learned, chance in changes.T)
 
 
 def read_table(folder: Path) -> Table:

@@ -10,19 +10,24 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
+from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
 
 from rowsmith.types import Array, Matrix, Scores2D, Vector
 
-if TYPE_CHECKING:
-    from rowsmith.model import Learner
-
 RowAnswers: TypeAlias = Callable[[Matrix], Array]
 """One row, shape (features,), to the answers of several learners, shape (learners, outputs)."""
 ROWS_OF_A_PART = 2048
 MOST_CORES = 8
+
+
+class Answering(Protocol):
+    """What a blend needs of a learner (`rowsmith.model.Learner`)."""
+
+    def predict(self, matrix: Matrix) -> Scores2D: ...
+
+    def predict_row(self, vector: Matrix) -> Vector: ...
 
 
 class Joining(Protocol):
@@ -35,7 +40,7 @@ class Joining(Protocol):
 class Blend:
     """`shares` are the learners' weights; one row alone gets the bits that it gets among others."""
 
-    def __init__(self, learners: Sequence[Learner], shares: Sequence[float], outputs: int) -> None:
+    def __init__(self, learners: Sequence[Answering], shares: Sequence[float], outputs: int) -> None:
         order = sorted(range(len(learners)), key=lambda i: kind_of(learners[i]))
         self._learners = [learners[i] for i in order]
         self._shares = [shares[i] for i in order]
@@ -78,9 +83,9 @@ def kind_of(learner: Any) -> str:
     return str(getattr(learner, "kind_together", type(learner).__name__))
 
 
-def together(learners: Sequence[Learner]) -> RowAnswers:
+def together(learners: Sequence[Answering]) -> RowAnswers:
     """One function of a row for learners of any kinds, those of a kind standing next to each other."""
-    groups: dict[str, list[Learner]] = {}
+    groups: dict[str, list[Answering]] = {}
     for learner in learners:
         groups.setdefault(kind_of(learner), []).append(learner)
     parts = [_together_of_a_kind(group) for group in groups.values()]
@@ -89,7 +94,7 @@ def together(learners: Sequence[Learner]) -> RowAnswers:
     return lambda vector: np.concatenate([part(vector) for part in parts])
 
 
-def _together_of_a_kind(group: list[Learner]) -> RowAnswers:
+def _together_of_a_kind(group: list[Answering]) -> RowAnswers:
     kind = type(group[0])
     if hasattr(kind, "together"):
         return cast(type[Joining], kind).together(group)

@@ -47,7 +47,10 @@ class Encoder(Protocol):
 
 
 class Learner(Protocol):
-    """A fitted model over the encoded matrix; whatever it needs in between (scaling, target encoding) is its own."""
+    """A fitted model over the encoded matrix; whatever it needs in between (scaling, target encoding) is its own.
+
+    A class of which an ensemble holds several may answer a row for all of them at once (`rowsmith.blend.Joining`).
+    """
 
     family: ClassVar[str]
 

@@ -106,7 +106,7 @@ class TrainSection(_Section):
         None, examples=["f1"], description="what the decision threshold optimises; balanced_accuracy when absent"
     )
     max_row_ms: float = Field(
-        1.0, gt=0, description="milliseconds that the model may take for a row which comes alone, on a cold cache"
+        0.3, gt=0, description="milliseconds that the ensemble is expected to take for a row, at most"
     )
     interval: float = Field(0.9, gt=0, lt=1, description="share of true values that prediction intervals should cover")
 

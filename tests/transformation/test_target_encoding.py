@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rowsmith.transformation.structure import Structure
 from rowsmith.transformation.target_encoding import MAX_CLASSES, MAX_COLUMNS, TargetEncoding
 from rowsmith.types import Array, Feature, Matrix
 
@@ -111,3 +112,27 @@ def test_very_wide_tables_are_kept_in_bounds() -> None:
     encoding, _ = TargetEncoding.fit(matrix, features, np.arange(50) % 4, 4)
     assert len(encoding.features) == MAX_COLUMNS
     assert {features[column].levels for column in encoding.columns} == {21}
+
+
+def test_a_group_does_not_encode_itself() -> None:
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(60), 10)
+    level = groups % 20
+    target = rng.normal(size=60)[groups]  # known by the group alone: whoever looks at its other rows knows the answer
+    matrix, features = level[:, None].astype(np.float32), [Feature("x", "x", 20)]
+    _, leaked = TargetEncoding.fit(matrix, features, target, 0)
+    _, encoded = TargetEncoding.fit(matrix, features, target, 0, structure=Structure(groups))
+    assert np.corrcoef(leaked[:, 1], target)[0, 1] > 0.3
+    assert np.corrcoef(encoded[:, 1], target)[0, 1] < 0.1
+
+
+def test_the_future_does_not_encode_the_past() -> None:
+    times = np.arange(500)
+    matrix, features = (times % 10)[:, None].astype(np.float32), [Feature("x", "x", 10)]
+    target = np.sin(times % 10)
+    later = np.where(times < 300, target, 100.0 * (times % 10))
+    structure = Structure(times, is_ordered=True)
+    _, first = TargetEncoding.fit(matrix, features, target, 0, structure=structure)
+    _, second = TargetEncoding.fit(matrix, features, later, 0, structure=structure)
+    assert np.ptp(first[:100, 1]) == 0
+    assert np.corrcoef(first[100:300, 1], second[100:300, 1])[0, 1] > 0.99

@@ -62,6 +62,7 @@ def of_outcome(outcome: Outcome) -> JsonObject:
         "scores": document["evaluation"]["scores"],
         "gates": document["gates"],
         "challenge": document["champion"],
+        "answering": document["answering"],
         "findings": document["findings"],
         "leaderboard": document["leaderboard"],
     }
@@ -82,5 +83,7 @@ def of_details(version: JsonObject, document: JsonObject, folder: str) -> JsonOb
         "metrics": evaluation["metrics"],
         "scores": evaluation["scores"],
         "challenge": document["champion"],
+        # Absent from what older releases wrote.
+        "answering": document.get("answering"),
         **kept,
     }

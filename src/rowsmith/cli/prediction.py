@@ -31,6 +31,10 @@ def predict(
         str, typer.Option("--version", metavar="V", help="A number, `champion` or `latest`.")
     ] = "champion",
     keep_inputs: Annotated[bool, typer.Option("--keep-inputs", help="Write the columns of DATA as well.")] = False,
+    single: Annotated[
+        bool,
+        typer.Option("--single", help="Ask one learner alone: quicker, if less accurate (see rowsmith show)."),
+    ] = False,
     log: Annotated[
         bool | None, typer.Option("--log/--no-log", help="Keep the predictions for monitoring.", show_default="log")
     ] = None,
@@ -54,10 +58,11 @@ def predict(
 
     opened = open_here(project, config)
     found = opened.version(version)
-    keep = read_settings().log_predictions if log is None else log
+    # What one learner answers must not stand in the log as the version's own answers.
+    keep = read_settings().log_predictions and not single if log is None else log
     with watch() as progress:
         scored = predict_source(
-            deploy(opened, found),
+            deploy(opened, found, single=single),
             data,
             out,
             options=opened.recipe.data,

@@ -76,10 +76,30 @@ def outcome(document: JsonObject) -> Parts:
         yield line((f"{name} is kept.", "bold"), f" Promote it with: rowsmith promote {version['number']}")
     else:
         yield line((f"{name} is kept, but did not become champion.", "bold yellow"))
+    yield from answering(document["answering"], version["metric"])
     rows = document["rows"]
     trained, tested = f"{rows['trained']:,}", f"{rows['tested']:,}"
     yield line(f"Trained on {trained} rows in {document['train_seconds']:.1f} s, tested on {tested} sealed ones.")
     yield line("Report: ", document["report"])
+
+
+def answering(document: JsonObject | None, metric: str) -> Parts:
+    """What a row costs, and what one learner alone would do instead."""
+    if document is None:
+        return
+    single = document["single"]
+    learners = "1 learner" if document["learners"] == 1 else f"{document['learners']} learners"
+    yield line(f"A row takes {learners} about {_milliseconds(document['row_us'])}.")
+    if single is not None:
+        scores = [tables.number(part["cross_validation"]) for part in (single, document)]
+        yield line(
+            f"One learner alone (predict --single): {_milliseconds(single['row_us'])}, "
+            f"{metric} {scores[0]} instead of {scores[1]} in cross-validation."
+        )
+
+
+def _milliseconds(microseconds: float) -> str:
+    return f"{microseconds / 1000:.2g} ms"
 
 
 def quickstart(document: JsonObject) -> Parts:
@@ -126,6 +146,7 @@ def details(document: JsonObject) -> Parts:
             facts.add_row(key.replace("_", " "), Text(str(lineage[key])))
     facts.add_row("folder", Text(document["folder"]))
     yield facts
+    yield from answering(document["answering"], version["metric"])
     if lineage.get("rows_tested"):
         yield tables.scores(document["metrics"], document["scores"])
     if document["findings"]:

@@ -93,6 +93,15 @@ def make_folds(frame: pl.DataFrame, schema: Schema, recipe: Recipe, *, repeat: i
     return tuple((_narrow(rows[bins != i]), _narrow(rows[bins == i])) for i in range(count))
 
 
+def blocks_of(frame: pl.DataFrame, schema: Schema) -> tuple[Rows, bool] | None:
+    """What folds keep apart or in order, for whoever splits the rows of a fold again: moments in time (True) or the
+    codes of groups (False), shape (rows,). None where rows have nothing to do with each other."""
+    keys = _Keys.of(frame, np.arange(frame.height), schema, seed=0)
+    if keys.times is not None:
+        return keys.times, True
+    return None if keys.groups is None else (keys.groups, False)
+
+
 def rows_with_target(frame: pl.DataFrame, schema: Schema) -> Rows:
     """Positions of the rows whose target has a value; blanks and the target's own null spellings are none."""
     target = schema.target

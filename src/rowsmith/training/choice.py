@@ -14,6 +14,7 @@ import numpy as np
 from rowsmith.recipe import TrainSection
 from rowsmith.training.data import TrainingData, covered_rows
 from rowsmith.training.ensemble import LEAST_BAG, Candidate, Effort, Price, bag_sizes, select
+from rowsmith.training.families import price
 from rowsmith.training.objective import Objective
 from rowsmith.training.trials import Run, Status
 from rowsmith.training.unit import UnitResult
@@ -82,7 +83,7 @@ class Choice:
 
 
 def limit_of(options: TrainSection) -> Price:
-    return Price(1000.0 * options.max_row_ms, MOST_BYTES)
+    return Price(max(1000.0 * options.max_row_ms - price.ROW_US, 0.0), MOST_BYTES)
 
 
 def bags_of(runs: Sequence[Run], most: int) -> list[Bag]:

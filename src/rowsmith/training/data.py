@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from rowsmith.errors import TrainingError
+from rowsmith.transformation.structure import Structure
 from rowsmith.types import Array, Feature, Matrix, Rows, Scores2D, Task, Vector
 
 Fold = tuple[Rows, Rows]
@@ -43,7 +44,8 @@ class TrainingData:
     `matrix` has shape (rows, features), missing is NaN. `target` holds class codes 0..classes-1 (int64) or
     numbers (float64); `classes` is 0 for regression. `weights` is None or shape (rows,), positive.
     `folds` are pairs of row positions (train, validation); validation parts must not overlap. `repeats` are
-    further sets of folds of the same kind (other shuffles), used on small tables where time permits.
+    further sets of folds of the same kind (other shuffles), used on small tables where time permits. `structure` is
+    what the folds respect, and splits inside them have to.
     `folder` is where `load` found it, and where processes may leave for each other what they made of it.
     """
 
@@ -55,6 +57,7 @@ class TrainingData:
     task: Task
     classes: int
     repeats: tuple[tuple[Fold, ...], ...] = ()
+    structure: Structure | None = None
     folder: Path | None = None
 
     @property
@@ -78,9 +81,16 @@ class TrainingData:
             np.ascontiguousarray(self.matrix),
             self.target,
             self.weights,
+            self.structure.blocks if self.structure else None,
             *(rows for folds in (self.folds, *self.repeats) for fold in folds for rows in fold),
-            text=json.dumps([self.task, self.classes, [asdict(feature) for feature in self.features]]),
+            text=json.dumps(
+                [self.task, self.classes, self._is_ordered, [asdict(feature) for feature in self.features]]
+            ),
         )
+
+    @property
+    def _is_ordered(self) -> bool:
+        return self.structure is not None and self.structure.is_ordered
 
     @property
     def usable_repeats(self) -> int:
@@ -115,6 +125,8 @@ class TrainingData:
         np.save(folder / "target.npy", self.target)
         if self.weights is not None:
             np.save(folder / "weights.npy", self.weights)
+        if self.structure is not None:
+            np.save(folder / "blocks.npy", self.structure.blocks)
         sets = (self.folds, *self.repeats)
         for r, folds in enumerate(sets):
             for f, (train, valid) in enumerate(folds):
@@ -125,6 +137,7 @@ class TrainingData:
             "task": self.task.value,
             "classes": self.classes,
             "weights": self.weights is not None,
+            "structure": None if self.structure is None else {"is_ordered": self.structure.is_ordered},
             "folds": [len(folds) for folds in sets],
         }
         (folder / META).write_text(json.dumps(meta), encoding="utf-8")
@@ -151,6 +164,7 @@ class TrainingData:
             task=Task(meta["task"]),
             classes=meta["classes"],
             repeats=sets[1:],
+            structure=Structure(mapped("blocks"), **meta["structure"]) if meta["structure"] else None,
             folder=folder,
         )
 

@@ -13,6 +13,7 @@ from rowsmith.training.calibration import fit_calibrator, interval_width
 from rowsmith.training.choice import Bag, Choice
 from rowsmith.training.data import TrainingData
 from rowsmith.training.ensemble import Effort
+from rowsmith.training.families import price
 from rowsmith.training.journal import Entry, Journal
 from rowsmith.training.objective import Objective
 from rowsmith.training.restore import restore
@@ -73,7 +74,7 @@ class _Top:
             threshold = objective.threshold(self.threshold_metric, answers, rows)
         if self.task is Task.REGRESSION:
             width = interval_width(answers[:, 0], truth, self.options.interval)
-        row_us = sum(member.learner.row_us for member in members)
+        row_us = price.ROW_US + sum(member.learner.row_us for member in members)
         score = objective.score(answers, rows)
         return Answering(members, calibrator, threshold, width, score, row_us), answers
 

@@ -51,8 +51,6 @@ POLL_SECONDS = 0.5
 TINY_CELLS = 50_000
 HURRY_SECONDS = 3.0
 SELECTION_CALLS = 120
-LIKELY_MEMBERS = 5
-"""Of the ensemble, whose refits time is kept back for."""
 TRIAL_SHARE = 0.3
 """Of the time, that one ordinary trial may take; with more it runs on fewer folds."""
 
@@ -357,9 +355,9 @@ class Search:
             self._replan()
 
     def _seconds_of_refits(self) -> float:
-        """What learning the likely members from all rows will take: the best few that want it, side by side."""
-        runs = sorted((run for run in self._runs if run.id in self._oof and run.refit), key=lambda run: run.error)
-        seconds = [expected_seconds(run) for run in runs[:LIKELY_MEMBERS]]
+        """What learning the likely members from all rows will take, side by side."""
+        runs = [self._runs[number] for number in self._race.likely_members]
+        seconds = [expected_seconds(run) for run in runs if run.refit and run.is_complete]
         return max(sum(seconds) / self._plan.workers, max(seconds)) if seconds else 0.0
 
     def _replan(self) -> None:
@@ -384,7 +382,7 @@ class Search:
     def _start_race(self) -> None:
         self._rows = covered_rows(self._data, self._plan.folds)
         answer = Constant.of(self._data.target, self._data.weights, self._data.classes)
-        error = self._objective.error(answer.predict(self._data.matrix[self._rows]), self._rows)
+        error = self._objective.error(answer.predict(np.zeros((len(self._rows), 0), dtype=np.float32)), self._rows)
         self._race = Race(self._data, self._objective, self._plan.folds, error if np.isfinite(error) else 0.0)
 
     @property

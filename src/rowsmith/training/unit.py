@@ -126,9 +126,10 @@ def _part(data: TrainingData, rows: Rows) -> Part:
     """Some rows of the data; of a large table they are not copied before somebody asks for it."""
     target = _take(data.target, rows)
     weights = None if data.weights is None else _take(data.weights, rows)
+    structure = None if data.structure is None else data.structure.take(rows)
     if len(data.matrix) >= LARGE_ROWS:
-        return DrawnPart(target=target, weights=weights, data=data, rows=rows)
-    return Part(_take(data.matrix, rows), target, weights)
+        return DrawnPart(target=target, weights=weights, structure=structure, data=data, rows=rows)
+    return Part(_take(data.matrix, rows), target, weights, structure)
 
 
 def _answers(learner: Learner, data: TrainingData, rows: Rows) -> Scores2D:
@@ -161,10 +162,11 @@ def _recode(part: Part, present: Array) -> Part:
     """Rows of the classes present alone, coded by their position."""
     keep = np.isin(part.target, present)
     target = np.searchsorted(present, part.target[keep])
-    weights = None if part.weights is None else part.weights[keep]
     if isinstance(part, DrawnPart):
-        return DrawnPart(target=target, weights=weights, data=part.data, rows=part.rows[keep])
-    return Part(part.matrix[keep], target, weights)
+        weights = None if part.weights is None else part.weights[keep]
+        structure = None if part.structure is None else part.structure.take(keep)
+        return DrawnPart(target=target, weights=weights, structure=structure, data=part.data, rows=part.rows[keep])
+    return replace(part.take(np.flatnonzero(keep)), target=target)
 
 
 def _regress(fit: Fit, unit: Unit) -> Fitted:
@@ -183,7 +185,9 @@ def _regress(fit: Fit, unit: Unit) -> Fitted:
         values = np.log1p(np.maximum(part.target, 0.0)) if log else part.target
         values = (values - offset) / scale
         if isinstance(part, DrawnPart):
-            return DrawnPart(target=values, weights=part.weights, data=part.data, rows=part.rows)
+            return DrawnPart(
+                target=values, weights=part.weights, structure=part.structure, data=part.data, rows=part.rows
+            )
         return replace(part, target=values)
 
     fit = replace(

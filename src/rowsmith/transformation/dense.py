@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rowsmith.state import State
+from rowsmith.transformation.structure import Structure
 from rowsmith.transformation.target_encoding import TargetEncoding, slots_of
 from rowsmith.types import Array, Feature, Matrix, Rows, Vector
 
@@ -58,12 +59,16 @@ class DenseView:
         classes: int,
         weights: Vector | None = None,
         seed: int = 0,
+        *,
+        structure: Structure | None = None,
     ) -> tuple[DenseView, Array]:
         """The view for new rows, and the training rows through it (out of fold where the target is in it).
 
         Arguments as for `TargetEncoding.fit`.
         """
-        encoding, matrix = TargetEncoding.fit(matrix, features, target, classes, weights, seed, min_levels=MAX_LEVELS)
+        encoding, matrix = TargetEncoding.fit(
+            matrix, features, target, classes, weights, seed, min_levels=MAX_LEVELS, structure=structure
+        )
         features = (*features, *encoding.features)
         numbers = np.array([i for i, feature in enumerate(features) if not feature.levels], dtype=np.int64)
         centre, scale = _centre_and_scale(matrix, numbers)

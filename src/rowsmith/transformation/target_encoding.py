@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rowsmith.state import State
+from rowsmith.transformation.structure import Structure, inner_parts
 from rowsmith.types import Array, Feature, Matrix, Rows, Vector
 
 MIN_LEVELS = 8
@@ -51,18 +52,20 @@ class TargetEncoding:
         seed: int = 0,
         *,
         min_levels: int = MIN_LEVELS,
+        structure: Structure | None = None,
     ) -> tuple[TargetEncoding, Matrix]:
         """The encoding for new rows, and the training matrix with its out-of-fold columns appended.
 
         Shapes: matrix (rows, features), target (rows,) of class codes, or of numbers where `classes` is 0. Encoded are
         categories of more than `min_levels` levels: by the share of the event for two classes, by that of each (of the
-        ten most frequent) for more, by the mean for numbers.
+        ten most frequent) for more, by the mean for numbers. The inner split respects the `structure` of the rows.
         """
         responses, names = _responses(target, classes)
         columns = _choose_columns(features, min_levels, len(names))
         sizes = np.array([features[c].levels + 1 for c in columns], dtype=np.int64)
         first = np.cumsum(sizes) - sizes
-        parts = np.random.default_rng(seed).permutation(len(matrix)) % INNER_FOLDS
+        parts = inner_parts(len(matrix), INNER_FOLDS, structure, seed)
+        ordered = structure is not None and structure.is_ordered
         weights = np.ones(len(matrix)) if weights is None else weights
         encoding = cls(
             columns=columns,
@@ -78,7 +81,7 @@ class TargetEncoding:
         for i, (start, size) in enumerate(zip(first, sizes, strict=True)):
             levels = slots[:, i] - start
             encoding.table[start : start + size], encoded[:, i] = _fit_column(
-                levels, int(size), responses, weights, parts
+                levels, int(size), responses, weights, parts, ordered
             )
         return encoding, _appended(matrix, encoded)
 
@@ -148,8 +151,11 @@ def _responses(target: Array, classes: int) -> tuple[Array, list[str]]:
     return (target[:, None] == kept).astype(np.float64), [f"class_{code}" for code in kept]
 
 
-def _fit_column(levels: Rows, size: int, responses: Array, weights: Vector, parts: Rows) -> tuple[Array, Array]:
-    """The table (size, responses) from all rows, and each row's value (rows, responses) from the other inner parts."""
+def _fit_column(
+    levels: Rows, size: int, responses: Array, weights: Vector, parts: Rows, ordered: bool
+) -> tuple[Array, Array]:
+    """The table (size, responses) from all rows, and each row's value (rows, responses) from the other inner parts, or
+    from the parts before its own."""
     cells = levels * INNER_FOLDS + parts
     rows = np.bincount(cells, weights=weights, minlength=size * INNER_FOLDS).reshape(size, INNER_FOLDS)
     all_rows = rows.sum(axis=1)
@@ -159,10 +165,17 @@ def _fit_column(levels: Rows, size: int, responses: Array, weights: Vector, part
         all_sums = sums.sum(axis=1)
         prior = _prior_strength(all_rows, all_sums, float(weights @ response**2))
         table[:, i] = _drawn(all_sums, all_rows, all_sums.sum() / all_rows.sum(), prior)
-        other_rows, other_sums = all_rows[:, None] - rows, all_sums[:, None] - sums
-        means = other_sums.sum(axis=0) / np.maximum(other_rows.sum(axis=0), np.finfo(np.float64).tiny)
+        other_rows, other_sums = _others(rows, ordered), _others(sums, ordered)
+        # The first stretch of time has nothing before it: all its levels are the overall mean.
+        means = np.full(INNER_FOLDS, all_sums.sum() / all_rows.sum())
+        np.divide(other_sums.sum(axis=0), other_rows.sum(axis=0), out=means, where=other_rows.sum(axis=0) > 0)
         encoded[:, i] = _drawn(other_sums, np.maximum(other_rows, 0), means, prior)[levels, parts]
     return table, encoded
+
+
+def _others(sums: Array, ordered: bool) -> Array:
+    """Shape (levels, parts): for each part the sum over the others, or over those before it."""
+    return np.asarray((np.cumsum(sums, axis=1) if ordered else sums.sum(axis=1, keepdims=True)) - sums)
 
 
 def _drawn(sums: Array, rows: Array, mean: Any, prior: float) -> Array:

@@ -61,10 +61,15 @@ class Deployed:
         return rows.select(columns)
 
 
-def deploy(project: Project, version: Version) -> Deployed:
-    """Load a version with the features it was trained with. Raises ArtifactError, StorageError."""
+def deploy(project: Project, version: Version, *, single: bool = False) -> Deployed:
+    """Load a version with the features it was trained with; with `single` its one learner instead of the ensemble.
+
+    Raises ArtifactError, StorageError.
+    """
     folder = project.registry.folder(version)
     model = load(folder / "model")
+    if single and model.single is not None:  # a version that is one learner already is its own
+        model = model.single
     plugins = load_kept(folder, str(version.lineage.get(OWN_CODE, "")))
     if plugins.add_features is None:
         return Deployed(version, model, model.schema)

@@ -17,6 +17,7 @@ from rowsmith.evaluation.report import render_report
 from rowsmith.evaluation.score import Evaluation, evaluate
 from rowsmith.ingestion.infer import infer_schema
 from rowsmith.ingestion.snapshot import Snapshot
+from rowsmith.model import TrainedModel
 from rowsmith.monitoring.reference import Reference, build_reference
 from rowsmith.recipe import Recipe
 from rowsmith.registry.card import model_card
@@ -220,6 +221,7 @@ def _document(
         "task": model.task.value,
         "metric": model.facts["metric"],
         "cross_validation": model.facts["cross_validation"],
+        "answering": _price(model),
         "recipe": model.recipe.to_dict(),
         "schema": model.schema.to_dict(),
         "findings": [finding.to_dict() for finding in ingested.findings],
@@ -232,6 +234,17 @@ def _document(
             "comparison": rival.comparison.to_dict() if rival.comparison else None,
         },
         "lineage": lineage,
+    }
+
+
+def _price(model: TrainedModel) -> JsonObject:
+    """What the model and its single learner cost a row, and how good they are out of fold."""
+    keys = ("cross_validation", "row_us")
+    single = model.single
+    return {
+        **{key: model.facts[key] for key in keys},
+        "learners": len(model.members),
+        "single": None if single is None else {key: single.facts[key] for key in keys},
     }
 
 

@@ -18,13 +18,14 @@ from rowsmith.errors import DataError, RecipeError
 from rowsmith.evaluation.metrics import default_metric, get_metric, metrics_for
 from rowsmith.ingestion.infer import infer_schema
 from rowsmith.ingestion.sources import read_frame
-from rowsmith.ingestion.split import Fold, Split, make_folds, rows_with_target, seal, take_rows
+from rowsmith.ingestion.split import Fold, Split, blocks_of, make_folds, rows_with_target, seal, take_rows
 from rowsmith.model import TrainedModel
 from rowsmith.recipe import Recipe, TrainSection
 from rowsmith.schema import Schema
 from rowsmith.training import BAG_ROWS, Answering, TrainingData, TrainingResult, run_search
 from rowsmith.training.data import mapped_matrix
 from rowsmith.transformation import fit_encoder
+from rowsmith.transformation.structure import Structure
 from rowsmith.types import (
     Array,
     JsonObject,
@@ -286,6 +287,7 @@ def encode_training_rows(
         weights=row_weights(of_roles, schema),
         folds=make_folds(of_roles, schema, recipe),
         repeats=_repeats(of_roles, schema, recipe),
+        structure=Structure(*blocks) if (blocks := blocks_of(of_roles, schema)) else None,
         task=schema.task,
         classes=len(schema.labels),
     )

@@ -16,6 +16,7 @@ import numpy as np
 
 from rowsmith.state import State
 from rowsmith.training.data import Shape, TrainingData
+from rowsmith.transformation.structure import Structure
 from rowsmith.types import Array, Feature, Matrix, Rows, Task, Vector
 
 if TYPE_CHECKING:  # a worker process needs no dataframe library
@@ -55,11 +56,24 @@ Space: TypeAlias = Mapping[str, Real | Whole | Choice]
 
 @dataclass(frozen=True)
 class Part:
-    """Rows with their answers: features (rows, features), target (rows,), weights None or (rows,)."""
+    """Rows with their answers: features (rows, features), target (rows,), weights None or (rows,).
+
+    `structure` says what the rows have to do with each other; a split inside the fit has to respect it.
+    """
 
     matrix: Matrix
     target: Array
     weights: Vector | None = None
+    structure: Structure | None = None
+
+    def take(self, rows: Rows) -> Part:
+        """Some of the rows, by position."""
+        return Part(
+            self.matrix[rows],
+            self.target[rows],
+            None if self.weights is None else self.weights[rows],
+            None if self.structure is None else self.structure.take(rows),
+        )
 
 
 class DrawnPart(Part):
@@ -73,12 +87,13 @@ class DrawnPart(Part):
         matrix: Matrix | None = None,
         target: Array | None = None,
         weights: Vector | None = None,
+        structure: Structure | None = None,
         *,
         data: TrainingData | None = None,
         rows: Rows | None = None,
     ) -> None:
         """Either `data` and `rows`, or a `matrix` (which is what `replace` gives)."""
-        self.__dict__.update(target=target, weights=weights, data=data, rows=rows)
+        self.__dict__.update(target=target, weights=weights, structure=structure, data=data, rows=rows)
         if matrix is not None:
             self.__dict__["matrix"] = matrix
 

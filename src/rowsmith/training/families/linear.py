@@ -13,7 +13,7 @@ import numpy as np
 from rowsmith.state import State
 from rowsmith.training.data import Shape
 from rowsmith.training.families import price
-from rowsmith.training.families.base import Family, Fit, Fitted, Params, Real, Space
+from rowsmith.training.families.base import Family, Fit, Fitted, Params, Part, Real, Space
 from rowsmith.training.families.links import sigmoid, softmax, two_classes
 from rowsmith.transformation.dense import DenseView
 from rowsmith.types import Array, Matrix, Scores2D, Task, Vector
@@ -53,8 +53,11 @@ def _rows(shape: Shape) -> int:
 
 
 def fit(fit: Fit) -> Fitted:
-    matrix, target, weights = _limited(fit)
-    view, dense = DenseView.fit(matrix, fit.features, target, fit.classes, weights, fit.seed)
+    train = _limited(fit)
+    target, weights = train.target, train.weights
+    view, dense = DenseView.fit(
+        train.matrix, fit.features, target, fit.classes, weights, fit.seed, structure=train.structure
+    )
     outputs = fit.classes if fit.task is Task.MULTICLASS and fit.classes > 2 else 1
     loss = _squared if fit.task is Task.REGRESSION else _logistic if outputs == 1 else _softmax
     answers = np.eye(outputs)[target] if outputs > 1 else target.astype(np.float64)[:, None]
@@ -64,16 +67,14 @@ def fit(fit: Fit) -> Fitted:
     return Fitted(LinearLearner(view, coefficients[:-1].T.copy(), coefficients[-1], fit.task, fit.classes), rounds)
 
 
-def _limited(fit: Fit) -> tuple[Matrix, Array, Vector | None]:
+def _limited(fit: Fit) -> Part:
     """The rows, or a sample of them where the dense view would be too large. Rows without weight are left out."""
     train = fit.train
     rows = np.arange(len(train.target)) if train.weights is None else np.flatnonzero(train.weights > 0)
     most = _rows(fit.shape)
     if len(rows) > most:
         rows = np.sort(np.random.default_rng(fit.seed).choice(rows, most, replace=False))
-    if len(rows) == len(train.target):
-        return train.matrix, train.target, train.weights
-    return train.matrix[rows], train.target[rows], None if train.weights is None else train.weights[rows]
+    return train if len(rows) == len(train.target) else train.take(rows)
 
 
 def _minimise(fit: Fit, loss: Any, dense: Array, answers: Array, shares: Vector, penalty: float) -> tuple[Array, int]:
@@ -150,11 +151,11 @@ class LinearLearner:
 
     def _answer(self, matrix: Matrix) -> Scores2D:
         dense = np.ascontiguousarray(self._view.apply(matrix))
+        sums = np.empty((len(matrix), len(self._coefficients)))
         if len(matrix) == 1:
             # The same sums along the same columns, for all outputs in one call.
-            sums = (dense * self._coefficients).sum(axis=1)[None, :] + self._intercepts
+            sums[0] = (dense * self._coefficients).sum(axis=1) + self._intercepts
         else:
-            sums = np.empty((len(matrix), len(self._coefficients)))
             for i, row in enumerate(self._coefficients):
                 sums[:, i] = (dense * row).sum(axis=1) + self._intercepts[i]
         if self._task is Task.REGRESSION:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,56 +23,94 @@ from rowsmith.types import Rows, Task
 
 MOST_CLASSES = 200
 MOST_COLUMNS = 2000
-MOST_ROWS = 150_000
-"""More are left out, so that those learned from are seen several times in about ten seconds."""
-ROWS_SEEN = 600_000
-"""In all epochs together, by and large."""
+SECONDS = 10.0
+"""Of a fit, by and large: so many rows that they are seen LEAST_EPOCHS times, and so many epochs."""
+ROWS_SEEN = 300_000
+"""In all epochs together, where the time allows."""
 LEAST_EPOCHS, MOST_EPOCHS = 8, 60
-PATIENCE = 0.34
+LARGEST_VIEW_CELLS = 40_000_000
+PATIENCE = 0.75
 """Of the epochs: how long the validation rows may be answered worse than before."""
 FEW_VALUES = 8
 """Numbers of no more values than that gain nothing from cosines."""
 MOST_EMBEDDED = 48
 EMBEDDING_WIDTH = 3
-LOOKED_AT = 8192
+LOOKED_AT = 4096
+HEAP_BYTES = 30_000_000
 BEYOND = 1.2
 """Answers reach no further than this times the training targets, which are around 0."""
 
-DEFAULT: Params = {
+NUMBERS: Params = {
     "hidden": 128,
     "layers": 2,
     "activation": "mish",
     "members": 3,
     "frequencies": 16,
-    "sigma": 0.1,
+    "sigma": 3.0,
     "dropout": 0.15,
     "lr": 0.1,
     "decay": 0.02,
 }
+CLASSES: Params = {**NUMBERS, "lr": 0.2, "decay": 0.2}
+FEW_ROWS = 2000
+"""With fewer the steps are smaller and the networks too."""
 
 
 def portfolio(shape: Shape) -> Mapping[str, Params]:
     """The rate of learning is not called `learning_rate`: a larger one does not make it quicker, as with boosting."""
     if shape.outputs > MOST_CLASSES or shape.columns > MOST_COLUMNS:
         return {}
-    first = {**DEFAULT, "epochs": _epochs(shape), "batch": _batch(shape)}
+    first = {**_default(shape), "epochs": _epochs(shape), "batch": _batch(shape)}
     return {
         "middle": first,
-        "deep": {**first, "layers": 3, "sigma": 0.5},
-        "calm": {**first, "dropout": 0.3, "decay": 0.2},
+        "several": {**first, "hidden": 64, "members": 6, "sigma": 1.0},
+        "deep": {**first, "layers": 3, "dropout": 0.3},
     }
 
 
+def _default(shape: Shape) -> Params:
+    default = CLASSES if shape.task.is_classification else NUMBERS
+    if shape.rows < FEW_ROWS:
+        return {**default, "hidden": 64, "members": 4, "lr": 0.05, "dropout": 0.4}
+    return default
+
+
 def _epochs(shape: Shape) -> int:
-    return min(max(round(ROWS_SEEN / _rows(shape)), LEAST_EPOCHS), MOST_EPOCHS)
+    rows = _rows(shape)
+    epochs = min(ROWS_SEEN, SECONDS / _row_seconds(shape, _default(shape))) / rows
+    return min(max(round(epochs), LEAST_EPOCHS), MOST_EPOCHS)
 
 
 def _batch(shape: Shape) -> int:
-    return 64 if shape.rows < 2000 else 128 if shape.rows < 5000 else 256
+    return 64 if shape.rows < FEW_ROWS else 128 if shape.rows < 5000 else 256
 
 
 def _rows(shape: Shape) -> int:
-    return min(max(shape.rows, 1), MOST_ROWS)
+    """More are left out. The same for all configurations, because a row is not worth less to a larger network."""
+    in_time = SECONDS / (LEAST_EPOCHS * _row_seconds(shape, _default(shape)))
+    return max(int(min(shape.rows, in_time, LARGEST_VIEW_CELLS / width(shape))), min(shape.rows, 1000))
+
+
+def _row_seconds(shape: Shape, params: Params) -> float:
+    """Of learning from one row once: 75 billion operations a second, and what is done to each unit."""
+    hidden, layers = int(params["hidden"]), int(params["layers"])
+    units = hidden * layers + 2 * _inputs(shape, params) + _embedded_columns(shape, params) * int(params["frequencies"])
+    return int(params["members"]) * (8e-11 * _weights(shape, params) + 6e-9 * units)
+
+
+def _weights(shape: Shape, params: Params) -> int:
+    """Of one member."""
+    hidden, layers = int(params["hidden"]), int(params["layers"])
+    return hidden * (_inputs(shape, params) + (layers - 1) * hidden + shape.outputs)
+
+
+def _inputs(shape: Shape, params: Params) -> int:
+    return width(shape) + EMBEDDING_WIDTH * _embedded_columns(shape, params)
+
+
+def _embedded_columns(shape: Shape, params: Params) -> int:
+    """A guess; as many as that are rarely all numbers of many values."""
+    return shape.columns // 2 if params["frequencies"] and shape.columns <= MOST_EMBEDDED else 0
 
 
 def space(shape: Shape) -> Space:
@@ -79,7 +118,7 @@ def space(shape: Shape) -> Space:
         "hidden": Choice((64, 128, 256, 384)),
         "layers": Whole(1, 3),
         "activation": Choice(("mish", "selu")),
-        "sigma": Real(0.02, 2.0, log=True),
+        "sigma": Real(0.1, 10.0, log=True),
         "dropout": Real(0.0, 0.5),
         "lr": Real(0.02, 0.3, log=True),
         "decay": Real(1e-3, 0.5, log=True),
@@ -87,16 +126,11 @@ def space(shape: Shape) -> Space:
 
 
 def cost(shape: Shape, params: Params) -> float:
-    """Products of matrices at 75 billion operations a second, then what is done to each unit and each weight."""
     rows = _rows(shape)
-    hidden, layers, members = int(params["hidden"]), int(params["layers"]), int(params["members"])
-    embedded = min(shape.columns, MOST_EMBEDDED) if params["frequencies"] else 0
-    inputs = width(shape) + EMBEDDING_WIDTH * embedded
-    weights = members * (hidden * (inputs + (layers - 1) * hidden + shape.outputs))
-    units = members * (hidden * layers + 2 * inputs + embedded * int(params["frequencies"]))
     seen = rows * int(params["epochs"])
     steps = seen / min(int(params["batch"]), rows)
-    return 0.05 + seen * (8e-11 * weights + 6e-9 * units) + steps * (3e-4 + 2e-9 * weights)
+    one_step = 3e-4 + 2e-9 * int(params["members"]) * _weights(shape, params)
+    return 0.05 + seen * _row_seconds(shape, params) + steps * one_step
 
 
 def memory(shape: Shape, params: Params) -> float:
@@ -105,30 +139,41 @@ def memory(shape: Shape, params: Params) -> float:
 
 
 def fit(fit: Fit) -> Fitted:
+    _keep_freed_memory()
     train = _chosen(fit)
-    view, dense = DenseView.fit(train.matrix, fit.features, train.target, fit.classes, train.weights, fit.seed)
+    view, dense = DenseView.fit(
+        train.matrix, fit.features, train.target, fit.classes, train.weights, fit.seed, structure=train.structure
+    )
     rows: Floats = dense.astype(np.float32)
     del dense
     rng = np.random.default_rng(fit.seed)
     network = Network(_plan(fit, rows, len(view.numbers)), rng)
     network.begin(rows)
-    rounds = _learn(fit, network, rows, train, view, rng)
     bound = BEYOND * float(np.abs(train.target).max()) if fit.task is Task.REGRESSION else 0.0
+    check = None if fit.validation is None else Check(fit, view, fit.validation, bound)
+    rounds = _learn(fit, network, rows, train, check, rng)
     learner = NeuralLearner.of(network, view, rows[:LOOKED_AT], task=fit.task, classes=fit.classes, bound=bound)
     return Fitted(learner, rounds)
+
+
+def _keep_freed_memory() -> None:
+    """glibc gives arrays of more than 128 kB back to the kernel as soon as they are freed, and getting them again
+    with each step takes nearly half of the time. A freed block of this size moves both of its limits (mallopt(3),
+    M_MMAP_THRESHOLD); elsewhere this does nothing."""
+    np.empty(HEAP_BYTES, dtype=np.uint8)
 
 
 def _chosen(fit: Fit) -> Part:
     """The rows that have a weight, or a sample of them; weights are 1 in the mean."""
     train, weights = fit.train, fit.train.weights
     rows = np.arange(len(train.target)) if weights is None else np.flatnonzero(weights > 0)
-    if len(rows) > MOST_ROWS:
-        rows = np.sort(np.random.default_rng([fit.seed, 1]).choice(rows, MOST_ROWS, replace=False))
+    most = _rows(fit.shape)
+    if len(rows) > most:
+        rows = np.sort(np.random.default_rng([fit.seed, 1]).choice(rows, most, replace=False))
     if weights is None and len(rows) == len(train.target):
         return train
-    if weights is not None:
-        weights = weights[rows] / weights[rows].mean()
-    return Part(train.matrix[rows], train.target[rows], weights)
+    chosen = train.take(rows)
+    return chosen if chosen.weights is None else replace(chosen, weights=chosen.weights / chosen.weights.mean())
 
 
 def _plan(fit: Fit, rows: Floats, numbers: int) -> Plan:
@@ -152,13 +197,12 @@ def _embedded(rows: Floats, numbers: int) -> Rows:
     return np.array(found if len(found) <= MOST_EMBEDDED else [], dtype=np.int64)
 
 
-def _learn(fit: Fit, network: Network, rows: Floats, train: Part, view: DenseView, rng: np.random.Generator) -> int:
+def _learn(fit: Fit, network: Network, rows: Floats, train: Part, check: Check | None, rng: np.random.Generator) -> int:
     """The epochs after which the validation rows were answered best; the network is then as it was after them.
 
     The schedule depends on `epochs` alone, so a run that is told to end there ends with the same weights.
     """
     epochs = int(fit.params["epochs"])
-    check = None if fit.validation is None else Check(fit, view, fit.validation)
     slope = slope_of(fit, train)
     stopping = Stopping(fit, patience=max(math.ceil(PATIENCE * epochs), 3))
     best = network.flat.copy()

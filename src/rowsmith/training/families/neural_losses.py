@@ -15,7 +15,7 @@ from rowsmith.types import Array, Rows
 
 Slope: TypeAlias = Callable[[Floats], Floats]
 TINY = 1e-12
-CHUNK_ROWS = 4096
+CHUNK_ROWS = 512
 
 
 def slope_of(fit: Fit, train: Part) -> Callable[[Rows], Slope]:
@@ -50,10 +50,11 @@ def slope_of(fit: Fit, train: Part) -> Callable[[Rows], Slope]:
 
 
 class Check:
-    """The mean loss of the validation rows, answered by the mean of the members."""
+    """The mean loss of the validation rows, answered by the mean of the members; numbers reach as far as `bound`."""
 
-    def __init__(self, fit: Fit, view: DenseView, part: Part) -> None:
+    def __init__(self, fit: Fit, view: DenseView, part: Part, bound: float) -> None:
         self._fit = fit
+        self._bound = bound
         self._target = part.target
         self._weights = part.weights
         with np.errstate(all="ignore"):  # infinite inputs are the view's business, which makes them finite
@@ -72,7 +73,7 @@ class Check:
         target = target[: sums.shape[1]]
         wide: Array = sums.astype(np.float64)
         if not self._fit.task.is_classification:
-            miss = wide[:, :, 0].mean(axis=0) - target
+            miss = np.clip(wide[:, :, 0], -self._bound, self._bound).mean(axis=0) - target
             return np.asarray(np.abs(miss) if self._fit.absolute else miss**2)
         if wide.shape[2] > 1:
             shares = np.mean([softmax(member)[np.arange(len(target)), target] for member in wide], axis=0)

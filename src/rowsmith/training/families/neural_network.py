@@ -20,10 +20,13 @@ from rowsmith.types import Rows
 Floats = npt.NDArray[np.float32]
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.95, 1e-8
-SCALE_STEP, BIAS_STEP, EMBEDDING_STEP = 6.0, 0.1, 0.1
+SCALE_STEP, BIAS_STEP, EMBEDDING_STEP = 6.0, 0.1, 0.3
 """Steps of these parameters, as multiples of the weights'."""
 SIMPLEX = 5
+"""Rows that are mixed to find where a unit bends."""
 START_ROWS = 1024
+LAST_LAYER = 0.1
+"""Times the usual size: the first answers are near those that know nothing."""
 
 
 @dataclass(frozen=True)
@@ -69,24 +72,19 @@ class Network:
         self.plan = plan
         self._rng = rng
         self._parts = list(plan.parameters())
-        total = sum(int(np.prod(shape)) for _, shape, _, _ in self._parts)
-        self.flat: Floats = np.zeros(total, dtype=np.float32)
-        self._slope: Floats = np.zeros(total, dtype=np.float32)
-        self._mean: Floats = np.zeros(total, dtype=np.float32)
-        self._square: Floats = np.zeros(total, dtype=np.float32)
-        self._room: Floats = np.empty(total, dtype=np.float32)
+        sizes = [int(np.prod(shape)) for _, shape, _, _ in self._parts]
+        stops = np.cumsum(sizes).tolist()
+        self._slices = [slice(stop - size, stop) for size, stop in zip(sizes, stops, strict=True)]
+        self.flat: Floats = np.zeros(stops[-1], dtype=np.float32)
+        self._slope, self._mean, self._square, self._room = (np.zeros_like(self.flat) for _ in range(4))
         self._steps = 0
         self.values = self._views(self.flat)
         self.slopes = self._views(self._slope)
         self._forward_function, self._backward_function = ACTIVATIONS[plan.activation]
 
     def _views(self, flat: Floats) -> dict[str, Floats]:
-        views, start = {}, 0
-        for name, shape, _, _ in self._parts:
-            size = int(np.prod(shape))
-            views[name] = flat[start : start + size].reshape(shape)
-            start += size
-        return views
+        parts = zip(self._parts, self._slices, strict=True)
+        return {name: flat[part].reshape(shape) for (name, shape, _, _), part in parts}
 
     @property
     def layers(self) -> int:
@@ -108,7 +106,7 @@ class Network:
             weight, bias = values[f"weight-{i}"], values[f"bias-{i}"]
             weight[:] = rng.standard_normal(weight.shape) / np.sqrt(weight.shape[1])
             if i == self.layers - 1:
-                weight *= 0.1
+                weight *= LAST_LAYER
                 break
             sums = signal @ weight
             shape = (len(weight), SIMPLEX, weight.shape[2])
@@ -197,10 +195,7 @@ class Network:
         """AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101), in place, one array of parameters after another."""
         self._steps += 1
         unbias = np.sqrt(1 - BETA_2**self._steps) / (1 - BETA_1**self._steps)
-        start = 0
-        for _, shape, factor, decays in self._parts:
-            part = slice(start, start + int(np.prod(shape)))
-            start = part.stop
+        for (_, _, factor, decays), part in zip(self._parts, self._slices, strict=True):
             slope, mean, square, room = (a[part] for a in (self._slope, self._mean, self._square, self._room))
             np.multiply(slope, np.float32(1 - BETA_1), out=room)
             mean *= np.float32(BETA_1)

@@ -33,7 +33,8 @@ def of_trees(leaves: Array) -> float:
 
 def of_symmetric_trees(trees: int, depth: int, outputs: int) -> float:
     """CatBoost's: comparisons that wait for nothing, and one leaf with all outputs."""
-    return trees * (10.0 + 6.0 * depth + 6.0 * outputs) / 1e3
+    questions = 8 if depth <= 8 else 16
+    return 2.0 + trees * (6.0 + 0.8 * questions + 2.0 * outputs) / 1e3
 
 
 def of_text(text: str) -> float:
@@ -52,4 +53,4 @@ def of_encoding(encoding: TargetEncoding | None) -> float:
 
 def of_linear(columns: int, outputs: int) -> float:
     """The dense view, and a sum for each output."""
-    return 35.0 + 0.1 * columns + 0.001 * columns * outputs
+    return 28.0 + 0.1 * columns + 0.001 * columns * outputs

@@ -6,6 +6,7 @@ https://github.com/microsoft/LightGBM, src/io/gbdt_model_text.cpp and src/io/tre
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,9 @@ NEEDED_FIELDS = frozenset(
     {"num_leaves", "num_cat", "split_feature", "threshold", "decision_type", "left_child", "right_child"}
     | {"leaf_value", "cat_boundaries", "cat_threshold", "is_linear", "shrinkage"}
 )
+NOT_KEPT = ("feature_names=", "feature_infos=", "tree_sizes=", "monotone_constraints=", "objective=")
+BITS_OF_A_LEAF = 34
+"""With those of 2^18 trees they make the 52 bits up to which sums are exact."""
 IS_CATEGORY, DEFAULT_LEFT, MISSING_IS_NAN = 1, 2, 8
 
 
@@ -60,18 +64,27 @@ class Tree:
         )
 
 
-def model_text(
-    trees: Sequence[Tree], *, features: int, outputs: int, objective: str = "", average: bool = False
-) -> str:
-    """Trees as a model. Tree i adds to output i % outputs; `average` divides by the trees of an output.
+@dataclass(frozen=True)
+class TreeText:
+    """Trees as a model whose leaves hold whole numbers, to be multiplied by `unit`, a power of two.
 
-    `objective` is LightGBM's line that turns sums into answers (`binary sigmoid:1`, ...); without it sums are answers.
+    Sums of them are exact, so that trees may be asked in any order and in parts. Leaves have ten digits.
     """
-    blocks = [_tree_text(i, tree) for i, tree in enumerate(trees)]
-    head = _head(features, outputs)
-    head += [f"objective={objective}"] if objective else []
-    head += ["average_output"] if average else []
-    return _join(head, features, blocks)
+
+    text: str
+    unit: float
+
+
+def model_text(trees: Sequence[Tree], *, features: int, outputs: int) -> TreeText:
+    """Trees as a model. Tree i adds to output i % outputs."""
+    unit = _unit([tree.value for tree in trees])
+    blocks = [_tree_text(i, tree, unit) for i, tree in enumerate(trees)]
+    return TreeText(_join(_head(features, outputs), features, blocks), unit)
+
+
+def _unit(values: Sequence[Vector]) -> float:
+    largest = max((float(np.abs(leaves).max(initial=0.0)) for leaves in values), default=0.0)
+    return float(2.0 ** (math.frexp(largest)[1] - BITS_OF_A_LEAF))
 
 
 def text_in_memory(trees: Sequence[Tree], features: int) -> str:
@@ -112,25 +125,42 @@ def _all_digits(numbers: Array) -> str:
     return orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].decode().replace(",", " ")
 
 
-def trimmed(text: str, features: int) -> str:
+def trimmed(text: str, features: int) -> TreeText:
     """LightGBM's own text without what prediction does not need, and with no more digits than it needs."""
     head, *blocks = text[: text.index(END_OF_TREES)].rstrip("\n").split("\nTree=")
-    kept = [
-        line
-        for line in head.splitlines()
-        if line and not line.startswith(("feature_names=", "feature_infos=", "tree_sizes=", "monotone_constraints="))
-    ]
-    trees = []
-    for i, block in enumerate(blocks):
-        fields = dict(line.split("=", 1) for line in block.splitlines()[1:] if "=" in line)
-        fields = {name: value for name, value in fields.items() if name in NEEDED_FIELDS}
-        if "threshold" in fields:
-            decisions = np.array(fields["decision_type"].split(), dtype=np.int64)
-            numbers = np.array(fields["threshold"].split(), dtype=np.float64)
-            fields["threshold"] = _thresholds(numbers, decisions & IS_CATEGORY != 0)
-        fields["leaf_value"] = _values(np.array(fields["leaf_value"].split(), dtype=np.float64))
-        trees.append("\n".join([f"Tree={i}", *(f"{name}={value}" for name, value in fields.items()), "", "", ""]))
-    return _join(kept, features, trees)
+    kept = [line for line in head.splitlines() if line and not line.startswith(NOT_KEPT)]
+    trees = [dict(line.split("=", 1) for line in block.splitlines()[1:] if "=" in line) for block in blocks]
+    leaves = [np.array(fields["leaf_value"].split(), dtype=np.float64) for fields in trees]
+    unit = _unit(leaves)
+    written = []
+    for i, (fields, values) in enumerate(zip(trees, leaves, strict=True)):
+        needed = {name: value for name, value in fields.items() if name in NEEDED_FIELDS}
+        if "threshold" in needed:
+            decisions = np.array(needed["decision_type"].split(), dtype=np.int64)
+            numbers = np.array(needed["threshold"].split(), dtype=np.float64)
+            needed["threshold"] = _thresholds(numbers, decisions & IS_CATEGORY != 0)
+        needed["leaf_value"] = _in_units(values, unit)
+        written.append("\n".join([f"Tree={i}", *(f"{name}={value}" for name, value in needed.items()), "", "", ""]))
+    return TreeText(_join(kept, features, written), unit)
+
+
+def pieces(text: str, rounds: int) -> list[str]:
+    """A model as several, each of so many of its rounds; their sums add up to its own."""
+    head, blocks = _parts(text)
+    facts = dict(line.split("=", 1) for line in head if "=" in line)
+    trees = rounds * int(facts["num_tree_per_iteration"])
+    kept = [line for line in head if line and not line.startswith(NOT_KEPT)]
+    features = int(facts["max_feature_idx"]) + 1
+    return [_join(kept, features, blocks[i : i + trees]) for i in range(0, len(blocks), trees)]
+
+
+def _parts(text: str) -> tuple[list[str], list[str]]:
+    """The lines of the head, and a text for each tree."""
+    start = text.index("Tree=0\n")
+    head = text[:start].splitlines()
+    sizes = next(line for line in head if line.startswith("tree_sizes="))
+    stops = start + np.cumsum(np.array(sizes.removeprefix("tree_sizes=").split(), dtype=np.int64))
+    return head, [text[i:j] for i, j in zip([start, *stops[:-1].tolist()], stops.tolist(), strict=True)]
 
 
 def _head(features: int, outputs: int) -> list[str]:
@@ -146,7 +176,7 @@ def _join(head: list[str], features: int, blocks: list[str]) -> str:
     return "\n".join(head) + "".join(blocks) + f"{END_OF_TREES}\n"
 
 
-def _tree_text(number: int, tree: Tree) -> str:
+def _tree_text(number: int, tree: Tree, unit: float) -> str:
     lines = [f"Tree={number}", f"num_leaves={len(tree.value)}", "num_cat=0"]
     if len(tree.feature):
         decision = MISSING_IS_NAN + DEFAULT_LEFT * tree.default_left.astype(np.int64)
@@ -157,7 +187,7 @@ def _tree_text(number: int, tree: Tree) -> str:
             f"left_child={_words(tree.left)}",
             f"right_child={_words(tree.right)}",
         ]
-    lines += [f"leaf_value={_values(tree.value)}", "is_linear=0", "shrinkage=1", "", "", ""]
+    lines += [f"leaf_value={_in_units(tree.value, unit)}", "is_linear=0", "shrinkage=1", "", "", ""]
     return "\n".join(lines)
 
 
@@ -165,8 +195,8 @@ def _words(values: Array) -> str:
     return " ".join(map(str, values.tolist()))
 
 
-def _values(values: Vector) -> str:
-    return " ".join([f"{value:.9g}" for value in values.tolist()])
+def _in_units(values: Vector, unit: float) -> str:
+    return _words(np.round(values / unit).astype(np.int64))
 
 
 def last_float32(thresholds: Array) -> Matrix:

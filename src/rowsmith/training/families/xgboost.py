@@ -14,7 +14,7 @@ import numpy as np
 from rowsmith.training.data import Shape
 from rowsmith.training.families.base import Family, Fit, Fitted, Params, Part, Real, Space, Stopping, Whole
 from rowsmith.training.families.tree_learner import RESTORERS, TreeLearner, clipped, prepare
-from rowsmith.training.families.trees import Tree, model_text
+from rowsmith.training.families.trees import Tree, TreeText, model_text
 from rowsmith.types import Array, Task
 
 NAME = "xgboost"
@@ -99,7 +99,7 @@ def fit(fit: Fit) -> Fitted:
             break
     rounds = max(stopping.best_rounds, 1)
     text = _text(booster, fit, ready.train.matrix.shape[1], rounds)
-    return Fitted(TreeLearner(text, fit.shape, ready.encoding), rounds)
+    return Fitted(TreeLearner.of(text, fit.shape, ready.encoding), rounds)
 
 
 def _settings(fit: Fit) -> dict[str, Any]:
@@ -141,17 +141,11 @@ def _matrix(xgboost: Any, part: Part, fit: Fit, reference: Any = None) -> Any:
     )
 
 
-def _text(booster: Any, fit: Fit, features: int, rounds: int) -> str:
+def _text(booster: Any, fit: Fit, features: int, rounds: int) -> TreeText:
     outputs = fit.classes if fit.task is Task.MULTICLASS else 1
     model = json.loads(bytes(booster.save_raw("json")))["learner"]["gradient_booster"]["model"]
     grown = model["trees"][: rounds * outputs]
-    objective = {Task.BINARY: "binary sigmoid:1", Task.MULTICLASS: f"multiclass num_class:{outputs}"}
-    return model_text(
-        [_plain(tree) for tree in grown],
-        features=features,
-        outputs=outputs,
-        objective=objective.get(fit.task, "regression"),
-    )
+    return model_text([_plain(tree) for tree in grown], features=features, outputs=outputs)
 
 
 def _plain(tree: dict[str, Any]) -> Tree:
