@@ -80,7 +80,7 @@ class Calibrator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A learner of the ensemble and its share; the shares of an ensemble sum to 1."""
+    """A learner of the ensemble and its share; the shares of an ensemble of numbers sum to 1."""
 
     weight: float
     learner: Learner

@@ -80,7 +80,7 @@ class Candidate:
 def select(
     candidates: Sequence[Candidate], rows: Rows, objective: Objective, effort: Effort, *, limit: Price, seed: int
 ) -> Vector:
-    """Shares of the candidates, shape (candidates,), summing to 1.
+    """Shares of the candidates, shape (candidates,), that `mixed` makes the answers of the ensemble with.
 
     `candidates[i].answers` has one row for each of `rows`; candidates are in order of their error, best first. What is
     chosen can be had within `limit` with `LEAST_BAG` learners of each; where nothing can, the best that one learner of
@@ -212,7 +212,7 @@ def _worth_keeping(candidates: Sequence[Candidate], shares: Vector, limit: Price
     kept, spent = [order[0]], candidates[order[0]].least
     for i in order[1:]:
         after = spent + candidates[i].least
-        if len(kept) < MOST_MEMBERS and shares[i] >= LEAST_SHARE and after.fits(limit):
+        if len(kept) < MOST_MEMBERS and shares[i] >= LEAST_SHARE * shares.sum() and after.fits(limit):
             kept.append(i)
             spent = after
     return sorted(kept)

@@ -100,9 +100,7 @@ def finish(
         ensemble=ensemble,
         single=_single(data, choice, top) if len(members) > 1 else None,
         oof=oof,
-        leaderboard=leaderboard(
-            runs, {run.id: share / len(bag.runs) for bag, share, _ in choice.chosen for run in bag.runs}
-        ),
+        leaderboard=leaderboard(runs, _weights(choice)),
         journal=_journal(data, objective, choice, options, effort, folds),
     )
 
@@ -113,6 +111,12 @@ def _single(data: TrainingData, choice: Choice, top: _Top) -> Answering:
     learner = bag.best.of_all_rows or bag.best.fold_models[0]
     members = (_member(bag.best, learner, 1.0),)
     return top.answering(members, bag.answers(data, choice.rows), choice.rows)[0]
+
+
+def _weights(choice: Choice) -> dict[int, float]:
+    """For the leaderboard, by number of the run: they sum to 1."""
+    total = float(choice.shares.sum())
+    return {run.id: share / total / len(bag.runs) for bag, share, _ in choice.chosen for run in bag.runs}
 
 
 def leaderboard(runs: Sequence[Run], weight_of: dict[int, float]) -> tuple[Trial, ...]:
