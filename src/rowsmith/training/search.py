@@ -93,8 +93,12 @@ def run_search(
     plan = lay_out(data, options, clock.left, find_family("lightgbm"), MIDDLE)
     if executor is None and _is_tiny(data, clock):
         executor = InProcessExecutor()
+        if _is_hopeless(data, families, clock):
+            # Work in this process cannot be ended from outside; a constant in time is better than a model too late.
+            families = [CONSTANT]
         plan = replace(plan, workers=1, threads=1)
     objective = Objective(metric, data)
+    data.digest  # noqa: B018  # what the journal names its input by: before the search, while there is time
     with Workplace(data, workers=plan.workers, threads=plan.threads, executor=executor, work_dir=work_dir) as workplace:
         supervisor = Supervisor(workplace)
         search = Search(data, objective, families, options, plan, clock, supervisor, on_progress)
@@ -440,6 +444,17 @@ def _is_tiny(data: TrainingData, clock: Clock) -> bool:
     if clock.left is not None:
         return clock.left < HURRY_SECONDS
     return data.matrix.size <= TINY_CELLS
+
+
+def _is_hopeless(data: TrainingData, families: Sequence[Family], clock: Clock) -> bool:
+    """Whether even the quickest fit would take longer than there is."""
+    quick = [family for family in families if family.quick is not None]
+    if clock.left is None or not quick:
+        return False
+    family, params = quick[0], dict(quick[0].quick or {})
+    if (rows := first_rows(data, family, params)) is not None:
+        params["rows"] = rows
+    return Prices().guess(family, fold_shape(data), params) > clock.left
 
 
 def _last_resort(data: TrainingData, objective: Objective, folds: int, runs: list[Run]) -> int:

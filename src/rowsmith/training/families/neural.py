@@ -109,8 +109,9 @@ def _inputs(shape: Shape, params: Params) -> int:
 
 
 def _embedded_columns(shape: Shape, params: Params) -> int:
-    """A guess; as many as that are rarely all numbers of many values."""
-    return shape.columns // 2 if params["frequencies"] and shape.columns <= MOST_EMBEDDED else 0
+    """A guess: half of the columns are numbers of many values."""
+    half = shape.columns // 2
+    return half if params["frequencies"] and half <= MOST_EMBEDDED else 0
 
 
 def space(shape: Shape) -> Space:

@@ -23,7 +23,7 @@ from rowsmith.types import Array, Matrix, Rows, Scores2D, Task, Vector
 
 NAME = "neural"
 KIND = "neural"
-CHUNK_CELLS = 1 << 20
+CHUNK_CELLS = 1 << 17
 DOUBLE_BITS = 53
 HEADROOM = 4.0
 """Signals are cut at this many times the largest one among the training rows, at least."""
