@@ -266,6 +266,7 @@ def compare(tables: Sequence[Table], orders: dict[str, list[str]], by_hand: Sequ
         hand, own, *others = [np.array(_errors(table, order)) for order in (names, learned, *randoms)]
         rows.append(100 * np.stack([own - hand, np.mean(others, axis=0) - hand]))
         print(_line(table.name, rows[-1]), flush=True)
+    print(_line("median", np.median(rows, axis=0)))
     print(_line("mean", np.average(rows, axis=0, weights=[table.weight for table in tables])))
 
 

@@ -14,8 +14,12 @@ import pytest
 
 import rowsmith
 from rowsmith.errors import DataError, RecipeError, SchemaError, SourceError
+from rowsmith.ingestion.infer import infer_schema
+from rowsmith.recipe import Recipe
+from rowsmith.training.families import find_family
 from rowsmith.types import Progress
 from rowsmith.workflows import train as workflow
+from rowsmith.workflows.train import fit
 from tests.workflows.conftest import loans
 
 
@@ -50,6 +54,22 @@ def test_reads_a_path(tmp_path: Path, executor: Executor) -> None:
     loans(200).write_parquet(tmp_path / "loans.parquet")
     model = rowsmith.train(tmp_path / "loans.parquet", "default", max_trials=1, families=["linear"], executor=executor)
     assert model.labels in {("no", "yes"), ("yes", "no")}
+
+
+def test_an_own_order_is_used_and_its_path_is_relative_to_the_project(tmp_path: Path, executor: Executor) -> None:
+    table = loans(200)
+    (tmp_path / "own.json").write_text('{"format": 1, "order": ["linear/loose"]}', encoding="utf-8")
+    options = {"max_trials": 1, "families": ["linear"], "portfolio": "own.json"}
+    recipe = Recipe.from_dict({"target": {"column": "default"}, "train": options})
+    fitted = fit(table, infer_schema(table, recipe), recipe, deadline=None, root=tmp_path, executor=executor)
+    assert fitted.result.leaderboard[0].params == dict(find_family("linear").portfolio(fitted.data.shape)["loose"])
+    assert fitted.model.recipe == recipe
+    by_path = rowsmith.train(
+        table, "default", max_trials=1, families=["linear"], portfolio=tmp_path / "own.json", executor=executor
+    )
+    assert by_path.predict_frame(table).equals(fitted.model.predict_frame(table))
+    with pytest.raises(RecipeError, match="cannot be read"):
+        rowsmith.train(table, "default", max_trials=1, portfolio=tmp_path / "absent.json", executor=executor)
 
 
 def test_sealed_test_score_is_kept_and_holdout_can_be_zero(executor: Executor) -> None:
