@@ -76,9 +76,10 @@ class Race:
 
     @property
     def likely_members(self) -> list[int]:
-        """The numbers of the runs that an ensemble would consist of now, about."""
+        """The numbers of the runs that an ensemble would consist of now, about; the largest share first."""
         blend = self._blends.get(self.latest)
-        return [run for run, share in blend.shares.items() if share >= LEAST_SHARE] if blend else []
+        shares = blend.shares if blend else {}
+        return sorted((run for run in shares if shares[run] >= LEAST_SHARE), key=lambda run: -shares[run])
 
     def verdict(self, run: Run, newest: int) -> Verdict:
         """On a run whose first folds are done, by the trials up to number `newest`."""

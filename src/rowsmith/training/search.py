@@ -18,9 +18,9 @@ import numpy as np
 from rowsmith.errors import TrainingError
 from rowsmith.recipe import TrainSection
 from rowsmith.training.budget import Clock, Plan, Prices, first_rows, fold_shape, lay_out
-from rowsmith.training.choice import bags_of, choose
+from rowsmith.training.choice import bags_of, choose, limit_of
 from rowsmith.training.data import TrainingData, covered_rows
-from rowsmith.training.ensemble import Effort
+from rowsmith.training.ensemble import FREE, Effort
 from rowsmith.training.executor import InProcessExecutor, Workplace
 from rowsmith.training.families import FAMILIES, find_family
 from rowsmith.training.families.adapters import Constant
@@ -359,9 +359,13 @@ class Search:
             self._replan()
 
     def _seconds_of_refits(self) -> float:
-        """What learning the likely members from all rows will take, side by side."""
+        """What learning the likely members from all rows will take, side by side: those that can be paid."""
         runs = [self._runs[number] for number in self._race.likely_members]
-        seconds = [expected_seconds(run) for run in runs if run.refit and run.is_complete]
+        spent, limit, seconds = FREE, limit_of(self._options), []
+        for run in runs:
+            if run.refit and run.is_complete and (spent + run.price).fits(limit):
+                spent += run.price
+                seconds.append(expected_seconds(run))
         return max(sum(seconds) / self._plan.workers, max(seconds)) if seconds else 0.0
 
     def _replan(self) -> None:
