@@ -37,8 +37,8 @@ PRIOR_TREES = 0.5
 
 
 def portfolio(shape: Shape) -> Mapping[str, Params]:
-    """Tables of two classes tend to overlap, and to want leaves of several rows: out of fold on telco_churn a log loss of
-    0.43 with ten rows, 0.46 with one. More classes and numbers want single rows, and differ in `max_features`.
+    """Tables of two classes tend to overlap, and to want leaves of several rows: out of fold on telco_churn a log loss
+    of 0.43 with ten rows, 0.46 with one. More classes and numbers want single rows, and differ in `max_features`.
     """
     if shape.outputs > MOST_CLASSES:
         return {}
