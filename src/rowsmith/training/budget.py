@@ -12,6 +12,8 @@ from rowsmith.recipe import TrainSection
 from rowsmith.training.data import Shape, TrainingData
 from rowsmith.training.families.base import Family, Params
 
+MOST_OF_TIME = 0.6
+"""That one fit on one core may take; a longer one gets all cores, although two fits side by side are more work done."""
 BAG_ROWS = 5000
 """Tables of fewer rows are answered by bags of fold models, others by models of all rows (see docs/decisions/0016)."""
 VALIDATED_ROWS = 4000
@@ -137,7 +139,7 @@ def lay_out(data: TrainingData, options: TrainSection, seconds: float | None, fa
     if rows is not None:
         shape = replace(shape, rows=rows)
     price = max(family.cost(shape, params), 1e-9)
-    if price > seconds / 3.0 and cores > 1 and workers > 1:
+    if price > MOST_OF_TIME * seconds and cores > 1 and workers > 1:
         # One fit barely fits: better all cores on one than several that do not end.
         workers, threads = 1, cores
         price /= 0.7 * cores

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rowsmith.recipe import TrainSection
+from rowsmith.training.budget import BAG_ROWS
 from rowsmith.training.data import TrainingData, covered_rows
 from rowsmith.training.ensemble import LEAST_BAG, Candidate, Effort, Price, bag_sizes, mixed, select
 from rowsmith.training.families import price
@@ -24,6 +25,8 @@ MOST_BYTES = 25_000_000
 """Of the learners together."""
 PER_FAMILY = 3
 """The best of each family are looked at, however many of another one are better: those that err elsewhere help."""
+MOST_OF_A_FAMILY = 4
+"""On a table that is answered by bags. Of a hundred tuned relatives the best are the luckiest on these few rows."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,9 @@ def limit_of(options: TrainSection) -> Price:
     return Price(max(1000.0 * options.max_row_ms - price.ROW_US, 0.0), MOST_BYTES)
 
 
-def bags_of(runs: Sequence[Run], most: int) -> list[Bag]:
-    """What an ensemble may choose from, best first: the best `most` configurations, and the best of each family."""
+def bags_of(runs: Sequence[Run], most: int, *, of_a_family: int | None = None) -> list[Bag]:
+    """What an ensemble may choose from, best first: the best `most` configurations, and the best of each family; no
+    more than so many `of_a_family`."""
     complete = sorted(
         (run for run in runs if run.is_complete and run.status is Status.OK), key=lambda run: (run.error, run.id)
     )
@@ -98,9 +102,10 @@ def bags_of(runs: Sequence[Run], most: int) -> list[Bag]:
     chosen = []
     for place, found in enumerate(alike.values()):
         family = found[0].family
-        if place < most or seen.get(family, 0) < PER_FAMILY:
+        before = seen.get(family, 0)
+        if (place < most and (of_a_family is None or before < of_a_family)) or before < PER_FAMILY:
             chosen.append(Bag(tuple(sorted(found, key=lambda run: (run.repeat, run.id)))))
-        seen[family] = seen.get(family, 0) + 1
+        seen[family] = before + 1
     return chosen
 
 
@@ -114,7 +119,8 @@ def choose(
     """The ensemble under the limits of `options`. At least one run must be complete."""
     rows = covered_rows(data, folds)
     looked_at = _sample(rows, effort.rows, options.seed)
-    bags = bags_of(runs, effort.candidates)
+    few_rows = len(data.matrix) < BAG_ROWS
+    bags = bags_of(runs, effort.candidates, of_a_family=MOST_OF_A_FAMILY if few_rows else None)
     candidates = [bag.candidate(data, looked_at) for bag in bags]
     errors = [objective.error(candidate.answers, looked_at) for candidate in candidates]
     order = sorted(range(len(bags)), key=lambda i: (errors[i], bags[i].best.id))

@@ -28,6 +28,7 @@ from rowsmith.training.families.base import Family
 from rowsmith.training.families.constant import FAMILY as CONSTANT
 from rowsmith.training.families.lightgbm import MIDDLE
 from rowsmith.training.finish import TrainingResult, finish
+from rowsmith.training.last_resort import is_hopeless, is_tiny, last_resort
 from rowsmith.training.objective import Objective
 from rowsmith.training.portfolio import in_order
 from rowsmith.training.proposals import Proposal, Tuner, in_a_hurry, with_logarithms
@@ -35,7 +36,7 @@ from rowsmith.training.race import Race
 from rowsmith.training.refit import expected_seconds, refit
 from rowsmith.training.supervisor import Outcome, Supervisor
 from rowsmith.training.trials import Run, Status
-from rowsmith.training.unit import Unit, UnitResult, run_unit, seed_of
+from rowsmith.training.unit import Unit, UnitResult, seed_of
 from rowsmith.types import Metric, OnProgress, Progress, Scores2D, Task, no_progress
 
 LAG = 4
@@ -48,9 +49,9 @@ ASKS = 3
 COARSEST = 2.5
 """How many times cheaper a proposal of the tuner is made, at most, to fit into what is left."""
 POLL_SECONDS = 0.5
-TINY_CELLS = 50_000
-HURRY_SECONDS = 3.0
 SELECTION_CALLS = 120
+WORTH_GOING_ON = 0.1
+"""Of the whole time, that has to be left after the refits for another look."""
 TRIAL_SHARE = 0.3
 """Of the time, that one ordinary trial may take; with more it runs on fewer folds."""
 
@@ -91,9 +92,9 @@ def run_search(
         raise TrainingError("a search needs an end", allowed="a deadline, max_trials, or both")
     clock = Clock(deadline)
     plan = lay_out(data, options, clock.left, find_family("lightgbm"), MIDDLE)
-    if executor is None and _is_tiny(data, clock):
+    if executor is None and is_tiny(data, clock):
         executor = InProcessExecutor()
-        if _is_hopeless(data, families, clock):
+        if is_hopeless(data, families, clock):
             # Work in this process cannot be ended from outside; a constant in time is better than a model too late.
             families = [CONSTANT]
         plan = replace(plan, workers=1, threads=1)
@@ -102,15 +103,18 @@ def run_search(
     with Workplace(data, workers=plan.workers, threads=plan.threads, executor=executor, work_dir=work_dir) as workplace:
         supervisor = Supervisor(workplace)
         search = Search(data, objective, families, options, plan, clock, supervisor, on_progress)
-        runs = search.run()
-        folds = search.folds
-        if not any(run.status is Status.OK for run in runs):
-            folds = _last_resort(data, objective, search.folds, runs)
-        on_progress(Progress("train", "choosing the ensemble", clock.fraction, search.best_score))
-        effort = search.effort()
-        choice = choose(data, objective, runs, options, effort, folds)
-        on_progress(Progress("train", "learning from all rows", clock.fraction, search.best_score))
-        refit(choice, supervisor, seed=options.seed, absolute=objective.absolute, until=search.end_of_refits())
+        while True:
+            runs = search.run()
+            folds = search.folds
+            if not any(run.status is Status.OK for run in runs):
+                folds = last_resort(data, objective, search.folds, runs)
+            on_progress(Progress("train", "choosing the ensemble", clock.fraction, search.best_score))
+            effort = search.effort()
+            choice = choose(data, objective, runs, options, effort, folds)
+            on_progress(Progress("train", "learning from all rows", clock.fraction, search.best_score))
+            refit(choice, supervisor, seed=options.seed, absolute=objective.absolute, until=search.end_of_refits())
+            if not search.goes_on():
+                break
     if threshold_metric is None and metric.needs == "labels":
         threshold_metric = metric
     return finish(data, objective, runs, choice, options, effort, folds=folds, threshold_metric=threshold_metric)
@@ -150,6 +154,7 @@ class Search:
         self._oof: dict[int, Scores2D] = {}
         self._start_race()
         self._metric_seconds = 0.0
+        self._done = 0
 
     # -- the loop ------------------------------------------------------------------------------------------
 
@@ -168,6 +173,15 @@ class Search:
         for run in self._open():
             run.status, run.message = Status.STOPPED, "the time was up"
         return self._runs
+
+    def goes_on(self) -> bool:
+        """Whether the refits took so much less than was kept back for them that further trials are worth it."""
+        done = sum(run.status is Status.OK for run in self._runs)
+        before, self._done = self._done, done
+        if self._clock.deadline is None or done == before:
+            return False
+        self._clock.set_aside(closing=0.0, refits=self._seconds_of_refits())
+        return (self._clock.left or 0.0) > max(WORTH_GOING_ON * (self._clock.deadline - self._clock.begin), 1.0)
 
     @property
     def best_score(self) -> float | None:
@@ -365,7 +379,7 @@ class Search:
         for run in runs:
             if run.refit and run.is_complete and (spent + run.price).fits(limit):
                 spent += run.price
-                seconds.append(expected_seconds(run))
+                seconds.append(expected_seconds(run) if run.of_all_rows is None else 0.0)
         return max(sum(seconds) / self._plan.workers, max(seconds)) if seconds else 0.0
 
     def _replan(self) -> None:
@@ -441,49 +455,3 @@ class Search:
     def folds(self) -> int:
         """How many folds each trial ran."""
         return self._plan.folds
-
-
-def _is_tiny(data: TrainingData, clock: Clock) -> bool:
-    """Whether starting processes would take longer than the work, or than there is."""
-    if clock.left is not None:
-        return clock.left < HURRY_SECONDS
-    return data.matrix.size <= TINY_CELLS
-
-
-def _is_hopeless(data: TrainingData, families: Sequence[Family], clock: Clock) -> bool:
-    """Whether even the quickest fit would take longer than there is."""
-    quick = [family for family in families if family.quick is not None]
-    if clock.left is None or not quick:
-        return False
-    family, params = quick[0], dict(quick[0].quick or {})
-    if (rows := first_rows(data, family, params)) is not None:
-        params["rows"] = rows
-    return Prices().guess(family, fold_shape(data), params) > clock.left
-
-
-def _last_resort(data: TrainingData, objective: Objective, folds: int, runs: list[Run]) -> int:
-    """A model where no trial ended: the folds that did, else class shares or the mean. Returns the folds it ran.
-
-    Raises TrainingError where every configuration failed.
-    """
-    failed = [run for run in runs if run.status is Status.FAILED]
-    started = max(runs, key=lambda run: run.leading_folds(), default=None)
-    if started is not None and started.leading_folds():
-        started.folds = started.leading_folds()
-        started.refit = False
-        started.results = {fold: started.results[fold] for fold in range(started.folds)}
-        started.measure(data, objective)
-        return started.folds
-    if failed:
-        raise TrainingError(
-            "every configuration failed",
-            received="; ".join(sorted({f"{run.family}: {run.message}" for run in failed})[:5]),
-            next_step="leave families out with train.families, or allow more memory",
-        )
-    run = Run(len(runs), CONSTANT.name, {}, folds, message="nothing better ended in time")
-    for fold in range(folds):
-        run.seeds[fold] = 0
-        run.results[fold] = run_unit(data, Unit(run.id, run.family, {}, fold))
-    run.measure(data, objective)
-    runs.append(run)
-    return folds
