@@ -115,7 +115,7 @@ def test_a_run_under_the_clock_is_replayed_to_the_byte() -> None:
 def test_processes_give_what_one_process_gives_and_leave_nothing(tmp_path: Path) -> None:
     data = make_table(Task.REGRESSION)
     options = TrainSection(max_trials=3, cores=2)
-    from rowsmith.training import search as module
+    from rowsmith.training import last_resort as module
 
     cells, module.TINY_CELLS = module.TINY_CELLS, 0
     try:
