@@ -105,8 +105,11 @@ class TrainSection(_Section):
     threshold_metric: str | None = Field(
         None, examples=["f1"], description="what the decision threshold optimises; balanced_accuracy when absent"
     )
-    max_row_ms: float = Field(
-        0.3, gt=0, description="milliseconds that the ensemble is expected to take for a row, at most"
+    max_row_ms: float | None = Field(
+        None,
+        examples=[1.0],
+        gt=0,
+        description="milliseconds that the ensemble is expected to take for a row, at most; 0.3 when absent, 0.8 with free text",
     )
     interval: float = Field(0.9, gt=0, lt=1, description="share of true values that prediction intervals should cover")
 

@@ -375,7 +375,7 @@ class Search:
     def _seconds_of_refits(self) -> float:
         """What learning the likely members from all rows will take, side by side: those that can be paid."""
         runs = [self._runs[number] for number in self._race.likely_members]
-        spent, limit, seconds = FREE, limit_of(self._options), []
+        spent, limit, seconds = FREE, limit_of(self._options, self._data.features), []
         for run in runs:
             if run.refit and run.is_complete and (spent + run.price).fits(limit):
                 spent += run.price
