@@ -109,7 +109,7 @@ class TrainSection(_Section):
         None,
         examples=[1.0],
         gt=0,
-        description="milliseconds that the ensemble is expected to take for a row, at most; 0.3 when absent, 0.8 with free text",
+        description="milliseconds that a row is expected to take, at most; 0.3 when absent, 0.8 with free text",
     )
     interval: float = Field(0.9, gt=0, lt=1, description="share of true values that prediction intervals should cover")
 
