@@ -44,9 +44,9 @@ LAG = 4
 LARGEST_SHARE = 0.4
 """Of the time left that one trial may take at most, once there is a model."""
 KEPT = 24
-ASKS = 3
+ASKS = 8
 """How often the tuner is asked for something that still fits into the time."""
-COARSEST = 2.5
+COARSEST = 4.0
 """How many times cheaper a proposal of the tuner is made, at most, to fit into what is left."""
 POLL_SECONDS = 0.5
 SELECTION_CALLS = 120
