@@ -58,7 +58,7 @@ def project(tmp_path: Path, table: pl.DataFrame) -> Project:
             "data": {"source": "loans.csv"},
             "target": {"column": "default"},
             "split": {"folds": 3},
-            "train": {"max_trials": 2},
+            "train": {"max_trials": 3},
         }
     )
     return open_project(tmp_path).with_recipe(recipe)
