@@ -106,14 +106,16 @@ def run_search(
         while True:
             runs = search.run()
             folds = search.folds
-            if not any(run.status is Status.OK for run in runs):
+            found_none = not any(run.status is Status.OK for run in runs)
+            if found_none:
                 folds = last_resort(data, objective, search.folds, runs)
             on_progress(Progress("train", "choosing the ensemble", clock.fraction, search.best_score))
             effort = search.effort()
             choice = choose(data, objective, runs, options, effort, folds)
             on_progress(Progress("train", "learning from all rows", clock.fraction, search.best_score))
             refit(choice, supervisor, seed=options.seed, absolute=objective.absolute, until=search.end_of_refits())
-            if not search.goes_on():
+            # A last resort may know fewer folds than further trials would.
+            if found_none or not search.goes_on():
                 break
     if threshold_metric is None and metric.needs == "labels":
         threshold_metric = metric

@@ -41,11 +41,6 @@ class Tree:
     right: Array
     value: Array
 
-    @property
-    def float32_threshold(self) -> Matrix:
-        """The largest float32 that goes left: values are float32, so it splits as the threshold does."""
-        return last_float32(self.threshold)
-
     @classmethod
     def of_nodes(
         cls, left: Array, right: Array, feature: Array, threshold: Array, default_left: Array, value: Array
