@@ -67,7 +67,15 @@ def test_an_answer_comes_back_to_the_last_bit(log: PredictionLog) -> None:
     log.append([entry("a", time=moment, source="page")])
     window = log.window("m")
     assert window.entries.to_dicts() == [
-        {"id": "a", "time": moment, "version": 1, "source": "page", "latency_ms": 1.5, "label": None}
+        {
+            "id": "a",
+            "time": moment,
+            "version": 1,
+            "role": "champion",
+            "source": "page",
+            "latency_ms": 1.5,
+            "label": None,
+        }
     ]
     assert window.inputs.to_dicts() == [ROW]
     assert window.answers.to_dicts() == [{"prediction": "yes", "probability_no": 1 / 3, "probability_yes": 2 / 3}]
@@ -321,6 +329,27 @@ def test_a_summary(log: PredictionLog) -> None:
     assert log.summary("m", NOON + 10 * MINUTE, NOON + 13 * MINUTE).latency_p50 == 11.0
     assert log.summary("m", version=9) == Summary(0, 0, 0, None, None, None, None, None)
     assert log.summary("m", version=9).error_rate == 0
+
+
+def test_roles_are_kept_apart(log: PredictionLog) -> None:
+    log.append([entry("a"), entry("b", version=2, role="canary", experiment=4, unit="f0")])
+    log.append([entry("c", version=2, role="shadow", experiment=4, unit="f1", shadow_of="a", answer={"prediction": 1})])
+    assert ids(log) == ["a", "b"]
+    assert ids(log, version=2) == ["b"]
+    assert ids(log, role="shadow") == ["c"]
+    assert log.window("m").entries["role"].to_list() == ["champion", "canary"]
+    assert log.summary("m").predictions == 2
+    assert log.summary("m", role="shadow").predictions == 1
+    assert log.counts("m", NOON, NOON + MINUTE, MINUTE, role="canary")["predictions"].to_list() == [1]
+
+
+def test_a_shadow_shares_the_outcome_of_the_answer_that_was_given(log: PredictionLog) -> None:
+    log.append([entry("a"), entry("s", version=2, role="shadow", shadow_of="a")])
+    assert log.label({"a": "no"}).added == 1
+    assert log.label({"a": "yes"}).changed == 1
+    assert log.window("m", role="shadow").entries["label"].to_list() == ["yes"]
+    assert log.summary("m", role="shadow").labelled == 1
+    assert log.label({"s": "yes"}).unknown == ("s",)
 
 
 # -- outcomes ------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from tests.servers import PostgresServer
 RELEASED = {
     1: "2391f3236b45821e",
     2: "837f936d2d6793cf",
+    3: "4fe48a6ef547bee6",
 }
 
 

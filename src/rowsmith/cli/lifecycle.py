@@ -43,6 +43,9 @@ def monitor(
     since: Annotated[
         datetime | None, typer.Option("--since", metavar="DATE", help="Look at what was asked from then on (UTC).")
     ] = None,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Look at what the version answered as a shadow, which nobody was given.")
+    ] = False,
     until: Annotated[datetime | None, typer.Option("--until", metavar="DATE", help="And before then (UTC).")] = None,
     project: ProjectOption = HERE,
     config: ConfigOption = None,
@@ -64,7 +67,16 @@ def monitor(
     start, end = (moment.replace(tzinfo=UTC) if moment else None for moment in (since, until))
     opened = open_here(project, config)
     with watch() as progress:
-        report = work(opened, data, ref=version, time=time, start=start, end=end, on_progress=progress)
+        report = work(
+            opened,
+            data,
+            ref=version,
+            time=time,
+            start=start,
+            end=end,
+            role="shadow" if shadow else None,
+            on_progress=progress,
+        )
     for failure in alert(opened, report, read_settings().alerts).failures:
         typer.echo(f"warning: {failure}", err=True)
     answer(report.to_dict(), views.monitored, as_json=as_json)

@@ -68,6 +68,7 @@ def predict(
             options=opened.recipe.data,
             keep_inputs=keep_inputs,
             log=opened.log if keep else None,
+            role="champion" if version == "champion" else "named",
             on_progress=progress,
         )
     document = {

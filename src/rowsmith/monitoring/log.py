@@ -30,6 +30,7 @@ __all__ = ["LabelResult", "LogEntry", "PredictionLog", "Summary", "Window", "new
 
 Source = Literal["api", "page", "batch"]
 Status = Literal["ok", "error"]
+Role = Literal["champion", "canary", "challenger", "shadow", "named"]
 
 MAX_ID_CHARACTERS = 200
 
@@ -38,7 +39,7 @@ INSERT = f"INSERT INTO {predictions.name} ({', '.join(COLUMNS)})"
 INSERT_SQLITE = f"{INSERT} VALUES ({', '.join('?' * len(COLUMNS))}) ON CONFLICT (id) DO NOTHING"
 # One parameter for any number of rows. For 10,000 of them four times faster than an array for each column; for a
 # single one faster, too, since it is one parameter instead of ten.
-NUMBERS = {"version": "bigint", "time": "bigint", "latency_ms": "float8"}
+NUMBERS = {"version": "bigint", "time": "bigint", "latency_ms": "float8", "experiment": "bigint"}
 RECORD = ", ".join(f"{name} {NUMBERS.get(name, 'text')}" for name in COLUMNS)
 INSERT_POSTGRESQL = (
     f"{INSERT} SELECT {', '.join(COLUMNS)} FROM json_to_recordset(%s::json) AS given({RECORD})"
@@ -53,6 +54,11 @@ class LogEntry:
     `inputs` is the row and `answer` is Prediction.to_dict(). A refused row has the status `error` and says why in
     `code`; it counts for the error rate, and its inputs are not kept. `latency_ms` is that of the whole request.
     `version` is None where none was found to answer.
+
+    `role` is as whom the version answered: the champion, a canary, the challenger of a split, a `shadow` (whose answer
+    nobody was given) or one that the caller `named`. While a traffic rule is in force (see registry/traffic.py),
+    `experiment` is its position and `unit` a hash of what traffic is split by. `shadow_of` is the id of the answer that
+    was given instead of a shadow's; its true outcome is the shadow's too.
     """
 
     id: str
@@ -65,6 +71,10 @@ class LogEntry:
     source: Source = "api"
     status: Status = "ok"
     code: str = ""
+    role: Role = "champion"
+    experiment: int | None = None
+    unit: str | None = None
+    shadow_of: str | None = None
 
 
 def new_ids(count: int) -> list[str]:
@@ -147,6 +157,7 @@ class PredictionLog:
         end: datetime | None = None,
         *,
         version: int | None = None,
+        role: Role | None = None,
         columns: Sequence[str] | None = None,
         limit: int | None = None,
     ) -> Window:
@@ -154,20 +165,28 @@ class PredictionLog:
 
         `columns` names the inputs to take (one that no row had is null throughout); all that occur when None. Values
         are those that were logged: a column of mixed types becomes text. `limit` keeps the latest so many rows.
+        Without `role` these are the rows that callers were answered, whoever answered; a shadow's are asked for.
         Raises StorageError.
         """
         with self._database.reading() as connection:
-            return read_window(connection, Stretch(name, start, end, version), columns, limit)
+            return read_window(connection, Stretch(name, start, end, version, role), columns, limit)
 
     def counts(
-        self, name: str, start: datetime, end: datetime, every: timedelta, *, version: int | None = None
+        self,
+        name: str,
+        start: datetime,
+        end: datetime,
+        every: timedelta,
+        *,
+        version: int | None = None,
+        role: Role | None = None,
     ) -> pl.DataFrame:
         """Volume by stretches of the length `every`, without gaps: `start`, `predictions`, `errors`, `labelled`.
 
         Raises StorageError.
         """
         with self._database.reading() as connection:
-            return read_counts(connection, Stretch(name, start, end, version), every)
+            return read_counts(connection, Stretch(name, start, end, version, role), every)
 
     def summary(
         self,
@@ -176,10 +195,11 @@ class PredictionLog:
         end: datetime | None = None,
         *,
         version: int | None = None,
+        role: Role | None = None,
     ) -> Summary:
         """Volume, errors and latency from `start` (inclusive) to `end` (exclusive). Raises StorageError."""
         with self._database.reading() as connection:
-            return read_summary(connection, Stretch(name, start, end, version))
+            return read_summary(connection, Stretch(name, start, end, version, role))
 
 
 def _insert_sqlite(database: Database, connection: Any, rows: list[tuple[Any, ...]]) -> None:
@@ -215,4 +235,8 @@ def _row(entry: LogEntry) -> tuple[Any, ...]:
         entry.source,
         entry.status,
         entry.code,
+        entry.role,
+        entry.experiment,
+        entry.unit,
+        entry.shadow_of,
     )

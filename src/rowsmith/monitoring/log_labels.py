@@ -66,13 +66,18 @@ def store_labels(database: Database, labels: Any, actor: str) -> LabelResult:
 def latest_outcome() -> ColumnElement[bool]:
     """Joins to a prediction the outcome that counts."""
     other = outcomes.alias()
-    latest = select(func.max(other.c.revision)).where(other.c.prediction_id == predictions.c.id).scalar_subquery()
-    return and_(outcomes.c.prediction_id == predictions.c.id, outcomes.c.revision == latest)
+    latest = select(func.max(other.c.revision)).where(other.c.prediction_id == given_id()).scalar_subquery()
+    return and_(outcomes.c.prediction_id == given_id(), outcomes.c.revision == latest)
 
 
 def first_outcome() -> ColumnElement[bool]:
     """Joins to a prediction its first outcome: enough to count, since every labelled prediction has exactly one."""
-    return and_(outcomes.c.prediction_id == predictions.c.id, outcomes.c.revision == 1)
+    return and_(outcomes.c.prediction_id == given_id(), outcomes.c.revision == 1)
+
+
+def given_id() -> ColumnElement[str]:
+    """The id that the caller was given and reports the outcome under; a shadow's answer has another of its own."""
+    return func.coalesce(predictions.c.shadow_of, predictions.c.id)
 
 
 def _pairs(labels: Any) -> Iterable[tuple[Any, Any]]:
@@ -112,7 +117,8 @@ def _present(connection: Connection, ids: list[str]) -> dict[str, tuple[int, str
     query = (
         select(predictions.c.id, func.coalesce(outcomes.c.revision, 0), outcomes.c.outcome)
         .outerjoin_from(predictions, outcomes, latest_outcome())
-        .where(predictions.c.status == "ok")
+        # A shadow's answer is nobody's to report on: it shares the outcome of the answer that was given.
+        .where(predictions.c.status == "ok", predictions.c.shadow_of.is_(None))
     )
     found: dict[str, tuple[int, str | None]] = {}
     for start in range(0, len(ids), IDS_A_QUERY):

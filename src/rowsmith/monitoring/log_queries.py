@@ -18,16 +18,21 @@ from rowsmith.storage.tables import outcomes, predictions
 from rowsmith.types import JsonObject
 
 PERCENTILES = (50, 95, 99)
+SHADOW = "shadow"
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Which rows: of a name, from `start` (inclusive) to `end` (exclusive), of one version or all; None is no bound."""
+    """Which rows: of a name, from `start` (inclusive) to `end` (exclusive), of one version or all, in one role.
+
+    None is no bound, except that a shadow's rows, which nobody was given, are looked at only when asked for.
+    """
 
     name: str
     start: datetime | None = None
     end: datetime | None = None
     version: int | None = None
+    role: str | None = None
 
     @property
     def conditions(self) -> tuple[ColumnElement[bool], ...]:
@@ -37,6 +42,7 @@ class Stretch:
             p.time >= to_microseconds(self.start) if self.start is not None else None,
             p.time < to_microseconds(self.end) if self.end is not None else None,
             p.version == self.version if self.version is not None else None,
+            p.role == self.role if self.role is not None else p.role != SHADOW,
         )
         return (p.name == self.name, *(bound for bound in bounds if bound is not None))
 
@@ -45,7 +51,7 @@ class Stretch:
 class Window:
     """Answered rows, oldest first: three frames of the same height, row by row.
 
-    `entries` has `id`, `time` (Datetime, UTC), `version`, `source`, `latency_ms` and `label` (null: not known yet).
+    `entries` has `id`, `time` (Datetime, UTC), `version`, `role`, `source`, `latency_ms` and `label` (null: not known).
     `inputs` has the columns of the rows that were asked about. `answers` has the columns of
     TrainedModel.predict_frame. They are apart because a table may have columns of these names itself.
     """
@@ -81,7 +87,7 @@ def read_window(connection: Connection, stretch: Stretch, columns: Sequence[str]
     """See PredictionLog.window."""
     p = predictions.c
     query = (
-        select(p.id, p.time, p.version, p.source, p.latency_ms, outcomes.c.outcome, p.inputs, p.answer)
+        select(p.id, p.time, p.version, p.role, p.source, p.latency_ms, outcomes.c.outcome, p.inputs, p.answer)
         .outerjoin_from(predictions, outcomes, latest_outcome())
         .where(*stretch.conditions, p.status == "ok")
         .order_by(p.time.desc(), p.id.desc())
@@ -93,13 +99,14 @@ def read_window(connection: Connection, stretch: Stretch, columns: Sequence[str]
             pl.Series("id", [row[0] for row in rows], pl.String),
             pl.Series("time", [row[1] for row in rows], pl.Int64).cast(TIME),
             pl.Series("version", [row[2] for row in rows], pl.Int64),
-            pl.Series("source", [row[3] for row in rows], pl.String),
-            pl.Series("latency_ms", [row[4] for row in rows], pl.Float64),
-            column_of("label", [decode(row[5]) for row in rows]),
+            pl.Series("role", [row[3] for row in rows], pl.String),
+            pl.Series("source", [row[4] for row in rows], pl.String),
+            pl.Series("latency_ms", [row[5] for row in rows], pl.Float64),
+            column_of("label", [decode(row[6]) for row in rows]),
         ]
     )
-    inputs = _frame([decode(row[6]) or {} for row in rows], columns)
-    answers = _frame([_flat_answer(decode(row[7]) or {}) for row in rows], None if rows else ["prediction"])
+    inputs = _frame([decode(row[7]) or {} for row in rows], columns)
+    answers = _frame([_flat_answer(decode(row[8]) or {}) for row in rows], None if rows else ["prediction"])
     return Window(entries, inputs, answers)
 
 

@@ -124,7 +124,60 @@ PREDICTION_LOG = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (REGISTRY, PREDICTION_LOG)
+TRAFFIC = Migration(
+    3,
+    "rules of traffic, and who answered in which role",
+    statements=(
+        """
+        CREATE TABLE rowsmith_traffic (
+            name TEXT NOT NULL,
+            position BIGINT NOT NULL,
+            kind TEXT NOT NULL,
+            champion BIGINT,
+            challenger BIGINT,
+            rule TEXT NOT NULL,
+            actor TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            evidence TEXT NOT NULL,
+            created TEXT NOT NULL,
+            PRIMARY KEY (name, position),
+            FOREIGN KEY (name, champion) REFERENCES rowsmith_versions (name, number),
+            FOREIGN KEY (name, challenger) REFERENCES rowsmith_versions (name, number)
+        )
+        """,
+        "ALTER TABLE rowsmith_predictions ADD COLUMN role TEXT NOT NULL DEFAULT 'champion'",
+        "ALTER TABLE rowsmith_predictions ADD COLUMN experiment BIGINT",
+        "ALTER TABLE rowsmith_predictions ADD COLUMN unit TEXT",
+        "ALTER TABLE rowsmith_predictions ADD COLUMN shadow_of TEXT",
+    ),
+    sqlite=(
+        """
+        CREATE TRIGGER rowsmith_traffic_no_update BEFORE UPDATE ON rowsmith_traffic
+        BEGIN SELECT RAISE(ABORT, 'the events of traffic are append-only'); END
+        """,
+        """
+        CREATE TRIGGER rowsmith_traffic_no_delete BEFORE DELETE ON rowsmith_traffic
+        BEGIN SELECT RAISE(ABORT, 'the events of traffic are append-only'); END
+        """,
+        """
+        CREATE TRIGGER rowsmith_traffic_no_replace BEFORE INSERT ON rowsmith_traffic
+        WHEN EXISTS (SELECT 1 FROM rowsmith_traffic WHERE name = NEW.name AND position = NEW.position)
+        BEGIN SELECT RAISE(ABORT, 'the events of traffic are append-only'); END
+        """,
+    ),
+    postgresql=(
+        """
+        CREATE FUNCTION rowsmith_refuse_traffic_change() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'the events of traffic are append-only'; END $$
+        """,
+        """
+        CREATE TRIGGER rowsmith_traffic_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON rowsmith_traffic
+        FOR EACH STATEMENT EXECUTE FUNCTION rowsmith_refuse_traffic_change()
+        """,
+    ),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (REGISTRY, PREDICTION_LOG, TRAFFIC)
 
 
 def is_current(connection: Connection) -> bool:

@@ -42,6 +42,21 @@ ledger = Table(
     Column("created", Text, nullable=False),
 )
 
+traffic = Table(
+    "rowsmith_traffic",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", Text, nullable=False),
+    Column("champion", BigInteger),
+    Column("challenger", BigInteger),
+    Column("rule", Text, nullable=False, comment="JSON"),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("evidence", Text, nullable=False, comment="JSON"),
+    Column("created", Text, nullable=False),
+)
+
 predictions = Table(
     "rowsmith_predictions",
     metadata,
@@ -55,6 +70,10 @@ predictions = Table(
     Column("source", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("code", Text, nullable=False),
+    Column("role", Text, nullable=False, comment="as whom the version answered"),
+    Column("experiment", BigInteger, comment="the position of the traffic rule in force"),
+    Column("unit", Text, comment="hash of what the rule split traffic by"),
+    Column("shadow_of", Text, comment="the prediction that the caller got instead"),
     Index("rowsmith_predictions_name_time", "name", "time"),
 )
 

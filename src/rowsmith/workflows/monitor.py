@@ -17,7 +17,7 @@ from rowsmith.evaluation.metrics import metrics_for
 from rowsmith.ingestion.sources import read_frame
 from rowsmith.model import PREDICTION_COLUMN
 from rowsmith.monitoring.alerts import Alert, Delivery, deliver, open_sink
-from rowsmith.monitoring.log import LabelResult
+from rowsmith.monitoring.log import LabelResult, Role
 from rowsmith.monitoring.observations import Observations, from_log, from_table
 from rowsmith.monitoring.reference import Reference
 from rowsmith.monitoring.report import MonitorReport
@@ -43,6 +43,7 @@ def monitor(
     time: str | None = None,
     start: datetime | None = None,
     end: datetime | None = None,
+    role: Role | None = None,
     on_progress: OnProgress = no_progress,
 ) -> MonitorReport:
     """What a version has seen since it was trained: volume, errors, latency, drift, scores, and a verdict.
@@ -54,6 +55,7 @@ def monitor(
         ref: a version number, `champion` or `latest`.
         time: the column that a file is cut into windows by.
         start, end: of the stretch of the log, UTC.
+        role: whose rows of the log: `shadow` for the answers that nobody was given; all others when None.
 
     Raises NotFoundError, SourceError, SchemaError, UsageError.
     """
@@ -69,7 +71,7 @@ def monitor(
     deployed = deploy(project, version)
     on_progress(Progress("monitor", f"{version.name} version {version.number}"))
     if source is None:
-        observations = _logged(project, deployed, start, end)
+        observations = _logged(project, deployed, start, end, role)
     else:
         observations = _from_source(project, deployed, source, time)
     schema = deployed.model.schema
@@ -136,7 +138,9 @@ def require_outcomes(given: pl.Series, schema: Schema, *, where: str) -> None:
         ) from problem
 
 
-def _logged(project: Project, deployed: Deployed, start: datetime | None, end: datetime | None) -> Observations:
+def _logged(
+    project: Project, deployed: Deployed, start: datetime | None, end: datetime | None, role: Role | None
+) -> Observations:
     version = deployed.version
     schema = deployed.model.schema
     window = project.log.window(
@@ -144,6 +148,7 @@ def _logged(project: Project, deployed: Deployed, start: datetime | None, end: d
         start,
         end,
         version=version.number,
+        role=role,
         columns=[column.name for column in schema.features],
         limit=MAX_ROWS,
     )
@@ -152,7 +157,7 @@ def _logged(project: Project, deployed: Deployed, start: datetime | None, end: d
         first = start or window.entries["time"].min()
         last = end or datetime.now(UTC)
         assert isinstance(first, datetime)
-        counts = project.log.counts(version.name, first, last, timedelta(hours=1), version=version.number)
+        counts = project.log.counts(version.name, first, last, timedelta(hours=1), version=version.number, role=role)
     return from_log(window, schema, counts)
 
 

@@ -18,7 +18,7 @@ from rowsmith.conform import ConformingFrame
 from rowsmith.errors import Fault, SchemaError, SourceError, StorageError, UsageError
 from rowsmith.ingestion.sources import read_batches
 from rowsmith.model import PREDICTION_COLUMN
-from rowsmith.monitoring.log import LogEntry, PredictionLog, new_ids
+from rowsmith.monitoring.log import LogEntry, PredictionLog, Role, new_ids
 from rowsmith.recipe import DataSection
 from rowsmith.storage.files import writing_to
 from rowsmith.types import JsonObject, OnProgress, Progress, no_progress
@@ -50,13 +50,15 @@ def predict_source(
     options: DataSection | None = None,
     keep_inputs: bool = False,
     log: PredictionLog | None = None,
+    role: Role = "champion",
     on_progress: OnProgress = no_progress,
 ) -> Scored:
     """Score every row of a source, in order, into `out` (.parquet or .csv); nothing is left there on failure.
 
     The columns are `id` (where a log is given, so that outcomes can be joined later), the input columns (where
     asked; one that is called like another of these becomes `input_<name>`), `prediction`, and `probability_<label>`
-    or `low` and `high`. Memory does not grow with the source. The log gets all of the rows or, on failure, none.
+    or `low` and `high`. Memory does not grow with the source. The log gets all of the rows, answered
+    in `role`, or, on failure, none.
     Raises UsageError, SourceError, SchemaError, StorageError.
     """
     _require_writable(out, source)
@@ -78,7 +80,7 @@ def predict_source(
             on_progress(Progress("predict", f"{rows:,} rows scored"))
         whole = _join(folder, out)
         if log is not None:
-            _keep(deployed, log, folder, batches)
+            _keep(deployed, log, role, folder, batches)
         whole.replace(out)
     return Scored(out, rows, time.monotonic() - begin, tuple(warnings))
 
@@ -154,22 +156,22 @@ def _free_name(name: str, taken: set[str]) -> str:
     return name
 
 
-def _keep(deployed: Deployed, log: PredictionLog, folder: Path, batches: int) -> None:
+def _keep(deployed: Deployed, log: PredictionLog, role: Role, folder: Path, batches: int) -> None:
     """Log the rows once all of them are scored: a source that is refused in its middle leaves none in the log."""
     for number in range(batches):
         inputs = pl.read_parquet(folder / f"{number:08d}{INPUTS}")
         answers = pl.read_parquet(folder / f"{number:08d}{ANSWERS}")
-        log.append(_log_entries(deployed, inputs, answers))
+        log.append(_log_entries(deployed, role, inputs, answers))
 
 
-def _log_entries(deployed: Deployed, inputs: pl.DataFrame, answers: pl.DataFrame) -> list[LogEntry]:
+def _log_entries(deployed: Deployed, role: Role, inputs: pl.DataFrame, answers: pl.DataFrame) -> list[LogEntry]:
     """What the log keeps of a batch: its conforming rows and the answers, in order. Nobody waited for one of its rows,
     so there is no latency."""
     now = datetime.now(UTC)
     version = deployed.version
     given = answer_dicts(answers.drop(ID_COLUMN), deployed.model.labels)
     return [
-        LogEntry(id_, version.name, version.number, now, row, answer, source="batch")
+        LogEntry(id_, version.name, version.number, now, row, answer, source="batch", role=role)
         for id_, row, answer in zip(answers[ID_COLUMN], inputs.to_dicts(), given, strict=True)
     ]
 
