@@ -5,29 +5,81 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from rowsmith.errors import RecipeError
 from rowsmith.schema import Policy
 from rowsmith.types import ColumnKind, JsonObject, Task
 
 RECIPE_FILE = "rowsmith.toml"
+PASSWORD_WRITTEN_OUT = re.compile(r"[a-z][a-z0-9+.-]+://[^/?#]*:(?!\$\{)[^/?#]+@", re.IGNORECASE)
+WRITTEN_OUT = "secret_written_out"
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class SqlSection(_Section):
+    """Which rows of a database: a table, or a query that reads."""
+
+    table: str | None = Field(
+        None, examples=["loans"], description="a table or view, with its schema where need be: sales.loans"
+    )
+    query: str | None = Field(
+        None, examples=["query.sql"], description="a query that reads, or a file that ends in .sql and holds one"
+    )
+    params: dict[str, str | int | float | bool] = Field(
+        default_factory=dict,
+        examples=[{"year": 2026}],
+        description="values for the places that the query marks with a colon, as in :year",
+    )
+
+
+class IncrementalSection(_Section):
+    """How a source is read again: only what is new is read, and joined to the snapshot before."""
+
+    mode: Literal["append", "upsert", "replace"] | None = Field(
+        None,
+        description="append puts new rows after the old ones, upsert lets them take the place of old ones with the "
+        "same key, replace reads all again when anything changed; upsert when absent and there is a key, else append",
+    )
+    cursor: str | None = Field(
+        None, examples=["updated_at"], description="a column that grows: rows are new from its greatest value on"
+    )
+    key: tuple[str, ...] = Field((), examples=[["id"]], description="columns that name a row")
+    lookback: str | None = Field(
+        None,
+        examples=["2 days"],
+        description="how far before the greatest value late rows are looked for: a number, or so many seconds, "
+        "minutes, hours or days",
+    )
+    on_schema_change: Literal["stop", "add", "ignore"] = Field(
+        "stop",
+        description="when the source's columns changed: stop says what changed, add takes new columns in (missing in "
+        "old rows) and fills lost ones with nothing, ignore keeps to the old columns",
+    )
+
+    @property
+    def is_wanted(self) -> bool:
+        return bool(self.mode or self.cursor or self.key)
+
+
 class DataSection(_Section):
     """Where the rows come from, and how to read them where detection is wrong."""
 
     source: str | None = Field(
-        None, examples=["data/table.csv"], description="a file, a folder, a glob of parts, or - for standard input"
+        None,
+        examples=["data/table.csv"],
+        description="a file, a folder, a glob of parts, - for standard input, or an address; "
+        "a password in it is named, not written: ${VARIABLE} or ${file:PATH}",
     )
     separator: str | None = Field(None, examples=[";"], description="of a CSV file; detected when absent")
     quote: str | None = Field(None, examples=["'"], description="the quote character of a CSV file")
@@ -37,6 +89,19 @@ class DataSection(_Section):
     decimal: Literal[".", ","] | None = Field(None, description="the decimal mark of numbers written as text")
     header: bool | None = Field(None, description="whether the first line names the columns; detected when absent")
     sheet: str | None = Field(None, examples=["Sheet1"], description="of an Excel file; the first when absent")
+    sql: SqlSection = SqlSection()
+    incremental: IncrementalSection = IncrementalSection()
+
+    @field_validator("source")
+    @classmethod
+    def _names_its_secrets(cls, value: str | None) -> str | None:
+        if value is not None and PASSWORD_WRITTEN_OUT.match(value):
+            raise PydanticCustomError(
+                WRITTEN_OUT,
+                "a password is written out in this address, and a recipe is kept and shared: "
+                "put ${VARIABLE} or ${file:PATH} in its place",
+            )
+        return value
 
 
 class TargetSection(_Section):
@@ -192,10 +257,12 @@ class Recipe(_Section):
         return cls.from_dict(data, where=str(path))
 
     def changed(self, **sections: dict[str, Any]) -> Recipe:
-        """A copy with some keys of some sections changed; keys whose value is None are left as they are."""
+        """A copy with some keys of some sections changed; keys whose value is None are left as they are.
+
+        A section inside a section is changed key by key, too.
+        """
         data = self.model_dump(mode="json")
-        for section, keys in sections.items():
-            data[section] |= {key: value for key, value in keys.items() if value is not None}
+        _change(data, sections, type(self))
         return Recipe.from_dict(data)
 
     def to_dict(self) -> JsonObject:
@@ -208,10 +275,27 @@ class Recipe(_Section):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+def section_class(annotation: Any) -> type[_Section] | None:
+    """The class of a section; None for what is a value."""
+    return annotation if isinstance(annotation, type) and issubclass(annotation, _Section) else None
+
+
+def _change(data: dict[str, Any], keys: dict[str, Any], kind: type[BaseModel]) -> None:
+    for key, value in keys.items():
+        field = kind.model_fields.get(key)
+        inner = section_class(field.annotation) if field else None
+        if inner is not None and value is not None:
+            _change(data[key], value, inner)
+        elif value is not None:
+            data[key] = value
+
+
 def _explain(error: Any) -> str:
     place = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"there is no setting {place}{_similar(error['loc'])}"
+    if error["type"] == WRITTEN_OUT:
+        return f"{place}: {error['msg']}"
     return f"{place}: {error['msg'][0].lower()}{error['msg'][1:]}, but got {error['input']!r}"
 
 
@@ -219,6 +303,8 @@ def _similar(place: Sequence[Any]) -> str:
     """The key that was probably meant, as the end of a sentence."""
     section: Any = Recipe
     for part in place[:-1]:
-        section = section.model_fields[part].annotation
+        section = section_class(section.model_fields[part].annotation)
+        if section is None:
+            return ""
     close = difflib.get_close_matches(str(place[-1]), section.model_fields, n=1)
     return f" (is it {'.'.join(map(str, [*place[:-1], close[0]]))}?)" if close else ""

@@ -275,9 +275,9 @@ def test_a_named_pipe_is_read_like_standard_input(tmp_path: Path) -> None:
 
 
 def test_addresses_and_a_closed_standard_input_are_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SourceError, match="addresses are not read") as caught:
-        read_frame("https://example.org/table.csv")
-    assert caught.value.where == "https://example.org/table.csv"
+    with pytest.raises(SourceError, match="begin with gopher:// are not read") as caught:
+        read_frame("gopher://user:hush@example.org/table.csv?token=hush&page=1")
+    assert caught.value.where == "gopher://user@example.org/table.csv?token=***&page=1"
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(SourceError, match="standard input is closed"):
         read_frame("-")

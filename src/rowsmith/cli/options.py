@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from rowsmith.settings import read_settings
+from rowsmith.settings import environment, read_settings
 
 if TYPE_CHECKING:
     from rowsmith.workflows.project import Project
@@ -56,7 +56,9 @@ PortOption: TypeAlias = Annotated[
 SourceArgument: TypeAlias = Annotated[
     str | None,
     typer.Argument(
-        metavar="DATA", help="A file, a folder, a glob of parts, or - for standard input.", show_default="the recipe's"
+        metavar="DATA",
+        help="A file, a folder, a glob of parts, - for standard input, or an address.",
+        show_default="the recipe's",
     ),
 ]
 TargetOption: TypeAlias = Annotated[
@@ -77,6 +79,7 @@ def open_here(project: Path, config: Path | None = None) -> Project:
         store=settings.store,
         database_url=settings.database_url,
         source_date_epoch=settings.source_date_epoch,
+        environment=environment(),
     )
     if settings.cores and opened.recipe.train.cores is None:
         return with_recipe(opened, train={"cores": settings.cores})

@@ -16,7 +16,7 @@ from rowsmith.ingestion.checks import CHECKS, run_checks
 from rowsmith.ingestion.infer import infer_schema
 from rowsmith.ingestion.schema_file import read_schema, write_schema
 from rowsmith.ingestion.snapshot import Snapshot
-from rowsmith.ingestion.sources import read_batches
+from rowsmith.ingestion.sources import Context, Secrets, read_batches
 from rowsmith.recipe import Recipe
 from rowsmith.schema import Schema
 from rowsmith.storage.files import writing_to
@@ -64,7 +64,8 @@ def take_snapshot(
     if source is None and location != "-" and "://" not in location:
         # A recipe's path is relative to its project, wherever the command runs.
         location = str(project.root / location)
-    reading = read_batches(location, project.recipe.data)
+    context = Context(Secrets(project.environment, project.root), root=project.root, named_here=source is not None)
+    reading = read_batches(location, project.recipe.data, context)
     return project.snapshots.add(
         reading.batches, source=reading.description, facts=reading.facts, append_to=append_to, on_progress=on_progress
     )

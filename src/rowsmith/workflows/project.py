@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,7 @@ class Project:
     """A project folder. Opening one creates nothing; the store appears with the first thing kept in it.
 
     `source_date_epoch`, seconds since 1970, stands for now in everything that is kept, for repeatable builds.
+    `environment` is where ${VARIABLE} in the recipe is looked up.
     """
 
     root: Path
@@ -34,6 +36,7 @@ class Project:
     store: Path
     database_url: str
     source_date_epoch: int | None = None
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def now(self) -> datetime:
         """The time that is written down."""
@@ -102,10 +105,12 @@ def open_project(
     store: str | Path = STORE,
     database_url: str = "",
     source_date_epoch: int | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Project:
     """The project in a folder. Its recipe is `config`, or `rowsmith.toml` where there is one, or the defaults.
 
     `store` is relative to the folder. `database_url` is an SQLAlchemy URL; a SQLite file in the store when empty.
+    `environment` (os.environ, say) is where ${VARIABLE} in the recipe is looked up.
     Raises NotFoundError for a folder or recipe that does not exist, RecipeError for one that makes no sense.
     """
     root = Path(path).resolve()
@@ -119,4 +124,4 @@ def open_project(
     recipe = Recipe.read(recipe_path) if recipe_path.is_file() else Recipe()
     folder = root / store
     url = database_url or f"sqlite:///{folder / 'rowsmith.db'}"
-    return Project(root, recipe, folder, url, source_date_epoch)
+    return Project(root, recipe, folder, url, source_date_epoch, environment or {})

@@ -16,7 +16,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from rowsmith.recipe import Recipe
+from rowsmith.recipe import Recipe, section_class
 from rowsmith.types import JsonObject
 
 WIDTH = 100
@@ -39,20 +39,27 @@ class Choice:
 
 def choices() -> tuple[Choice, ...]:
     """Every key of a recipe, in the order of the file."""
-    found: list[Choice] = []
-    for key, field in Recipe.model_fields.items():
-        section = field.annotation
-        if isinstance(section, type) and issubclass(section, BaseModel):
-            found += [_choice(key, name, inner) for name, inner in section.model_fields.items()]
+    return tuple(_choices(Recipe, ""))
+
+
+def _choices(kind: type[BaseModel], section: str) -> Iterator[Choice]:
+    """The keys of a section, then those of the sections inside it: TOML wants them in this order."""
+    inner = []
+    for key, field in kind.model_fields.items():
+        if found := section_class(field.annotation):
+            inner.append((f"{section}.{key}" if section else key, found))
         else:
-            found.append(_choice("", key, field))
-    return tuple(found)
+            yield _choice(section, key, field)
+    for name, found in inner:
+        yield from _choices(found, name)
 
 
 def section_sentence(section: str) -> str:
     """What a section is about: the first paragraph of its class."""
-    annotation = Recipe.model_fields[section].annotation
-    return (annotation.__doc__ or "").split("\n\n")[0].strip()
+    found: Any = Recipe
+    for part in section.split("."):
+        found = found.model_fields[part].annotation
+    return (found.__doc__ or "").split("\n\n")[0].strip()
 
 
 def explained(values: Mapping[str, Any]) -> str:
@@ -66,13 +73,19 @@ def explained(values: Mapping[str, Any]) -> str:
         if choice.section != section:
             section = choice.section
             lines += ["", f"[{section}]", *_comment(section_sentence(section)), ""]
-        chosen = values.get(section, {}) if section else values
+        chosen = _section_of(values, section)
         lines += _comment(f"{choice.sentence} ({choice.allowed})")
         if choice.key in chosen:
             lines.append(f"{choice.key} = {to_toml(chosen[choice.key])}")
         else:
             lines.append(f"# {choice.key} = {choice.example}")
     return "\n".join(lines) + "\n"
+
+
+def _section_of(values: Mapping[str, Any], section: str) -> Mapping[str, Any]:
+    for part in section.split(".") if section else ():
+        values = values.get(part, {})
+    return values
 
 
 def to_toml(value: Any) -> str:
@@ -118,7 +131,7 @@ def _type_in_words(annotation: Any) -> str:
     if origin is Literal:
         return _one_of(inside)
     if origin in (Union, types.UnionType):
-        return _type_in_words(next(item for item in inside if item is not type(None)))
+        return " or ".join(_type_in_words(item) for item in inside if item is not type(None))
     if origin is tuple:
         return "a list of texts"
     return f"a table of names, each with {_type_in_words(inside[1])}"

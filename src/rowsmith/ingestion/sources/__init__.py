@@ -6,23 +6,27 @@ A file's format (CSV, Parquet, ...) is one file in `formats/`, and a line in its
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import polars as pl
 
 from rowsmith.conform.plain import final_type
-from rowsmith.errors import SourceError
+from rowsmith.errors import RecipeError, SourceError, StorageError
+from rowsmith.ingestion.sources.address import scheme_of, secrets_in
 from rowsmith.ingestion.sources.dataframes import DataFrames, FrameTable
 from rowsmith.ingestion.sources.files import Files
-from rowsmith.ingestion.sources.protocol import Reading, Source, Table
+from rowsmith.ingestion.sources.protocol import Context, Opened, Reading, Source, Table
+from rowsmith.ingestion.sources.secrets import Secrets
 from rowsmith.recipe import DataSection
+from rowsmith.types import JsonObject
 
-__all__ = ["SOURCES", "Reading", "Source", "Table", "read_batches", "read_frame"]
+__all__ = ["SOURCES", "Context", "Reading", "Secrets", "Source", "Table", "read_batches", "read_frame", "read_new"]
 
 SOURCES: tuple[Source, ...] = (DataFrames(), Files())
 
 
-def read_batches(source: object, options: DataSection | None = None) -> Reading:
-    """Open a source: a path, folder or glob, "-" for standard input, an open binary file, or any dataframe.
+def read_batches(source: object, options: DataSection | None = None, context: Context | None = None) -> Reading:
+    """Open a source: a path, folder or glob, "-" for standard input, an open binary file, an address, or any dataframe.
 
     The types of the columns are settled over the whole source before the first batch; the rows then come in
     batches, in order, in bounded memory where the format permits. Every batch has the same columns and types
@@ -30,42 +34,92 @@ def read_batches(source: object, options: DataSection | None = None) -> Reading:
     from here or from the iterator, naming the file, and the row and column where there is one; RecipeError for
     options that cannot be used.
     """
-    table = _open(source, options)
-    return Reading(_batches(table), dict(table.facts), table.description)
+    reading = read_new(source, options or DataSection(), context or Context())
+    assert reading is not None, "without a mark there is always something to read"
+    return reading
 
 
-def read_frame(source: object, options: DataSection | None = None) -> pl.DataFrame:
-    """All rows of a source in memory (see `read_batches`). Raises SourceError, RecipeError."""
-    table = _open(source, options)
-    if isinstance(table, FrameTable):
-        frame = table.whole(_types(table))
-        if frame.height:
-            return frame
-    return pl.concat(_batches(table))
+def read_new(source: object, options: DataSection, context: Context) -> Reading | None:
+    """What is new since `context.since`, as `read_batches` gives it; None where the source knows that nothing is.
 
-
-def _open(source: object, options: DataSection | None) -> Table:
-    for kind in SOURCES:
-        if kind.accepts(source):
-            return kind.open(source, options or DataSection())
-    raise SourceError(
-        "this cannot be read as a table",
-        received=f"a {type(source).__module__}.{type(source).__qualname__}",
-        allowed="a path, a folder, a glob, - for standard input, an open binary file, or a dataframe",
+    With a mark a reading may also turn out to have no rows; without one that is an error.
+    """
+    opened = _open(source, options, context)
+    if opened is None:
+        return None
+    table, secrets = opened.table, context.secrets
+    types = _types(table)
+    return Reading(
+        batches=_batches(table, types, secrets, may_be_empty=context.since is not None),
+        columns=types,
+        facts=_without_secrets(table.facts, secrets),
+        description=secrets.hide(table.description),
+        mark=opened.mark,
+        only_new=opened.only_new,
+        expected_rows=opened.expected_rows,
     )
 
 
-def _batches(table: Table) -> Iterator[pl.DataFrame]:
+def read_frame(source: object, options: DataSection | None = None, context: Context | None = None) -> pl.DataFrame:
+    """All rows of a source in memory (see `read_batches`). Raises SourceError, RecipeError."""
+    context = context or Context()
+    opened = _open(source, options or DataSection(), context)
+    assert opened is not None, "without a mark there is always something to read"
+    table = opened.table
     types = _types(table)
+    if isinstance(table, FrameTable):
+        frame = table.whole(types)
+        if frame.height:
+            return frame
+    return pl.concat(_batches(table, types, context.secrets, may_be_empty=False))
+
+
+def _open(source: object, options: DataSection, context: Context) -> Opened | None:
+    if scheme_of(source):
+        for secret in secrets_in(str(source)):
+            context.secrets.keep(secret)
+    for kind in SOURCES:
+        if kind.accepts(source):
+            with _hiding(context.secrets):
+                return kind.open(source, options, context)
+    raise SourceError(
+        "this cannot be read as a table",
+        received=f"a {type(source).__module__}.{type(source).__qualname__}",
+        allowed="a path, a folder, a glob, - for standard input, an open binary file, an address, or a dataframe",
+    )
+
+
+def _batches(
+    table: Table, types: dict[str, pl.DataType], secrets: Secrets, *, may_be_empty: bool
+) -> Iterator[pl.DataFrame]:
     rows = 0
-    for batch in table.batches(types):
-        if batch.height:
-            rows += batch.height
-            yield batch
-    if not rows:
-        raise SourceError(
-            "there are columns here, but no rows", where=table.description, received=f"columns {', '.join(types)}"
-        )
+    with _hiding(secrets):
+        for batch in table.batches(types):
+            if batch.height:
+                rows += batch.height
+                yield batch
+        if not rows and not may_be_empty:
+            raise SourceError(
+                "there are columns here, but no rows", where=table.description, received=f"columns {', '.join(types)}"
+            )
+
+
+@contextmanager
+def _hiding(secrets: Secrets) -> Iterator[None]:
+    """The net under every source: no part of an error that leaves it holds a secret."""
+    try:
+        yield
+    except (SourceError, RecipeError, StorageError) as problem:
+        parts = {part: str(getattr(problem, part)) for part in ("what", "where", "received", "allowed", "next_step")}
+        hidden = {part: secrets.hide(text) for part, text in parts.items()}
+        if hidden == parts and secrets.hide(str(problem.__cause__)) == str(problem.__cause__):
+            raise
+        # Not `from problem`: what is hidden here would stand in the traceback.
+        raise type(problem)(hidden.pop("what"), **hidden) from None
+
+
+def _without_secrets(facts: JsonObject, secrets: Secrets) -> JsonObject:
+    return {key: secrets.hide(value) if isinstance(value, str) else value for key, value in facts.items()}
 
 
 def _types(table: Table) -> dict[str, pl.DataType]:

@@ -10,7 +10,7 @@ import polars as pl
 from rowsmith.conform.dataframes import describe, to_polars
 from rowsmith.conform.plain import plain_frame, plain_type
 from rowsmith.errors import SourceError
-from rowsmith.ingestion.sources.protocol import Table
+from rowsmith.ingestion.sources.protocol import Context, Opened
 from rowsmith.recipe import DataSection
 from rowsmith.types import JsonObject
 
@@ -29,18 +29,25 @@ class DataFrames:
             return all(isinstance(row, Mapping) for row in origin)
         return nw.dependencies.is_into_dataframe(origin) or isinstance(origin, pl.LazyFrame)
 
-    def open(self, origin: object, options: DataSection) -> Table:
-        return FrameTable(to_polars(origin), describe(origin))
+    def open(self, origin: object, options: DataSection, context: Context) -> Opened:
+        table = FrameTable(to_polars(origin), describe(origin))
+        return Opened(table, expected_rows=table.rows)
 
 
 class FrameTable:
     def __init__(self, frame: pl.DataFrame, description: str) -> None:
         if not frame.width:
-            raise SourceError("this table has no columns", where=description)
+            raise SourceError(
+                "this table has no columns", where=description, next_step="hand over one with columns and rows"
+            )
         self.description = description
         self.facts: JsonObject = {"format": "dataframe"}
         self._frame = frame
         self.columns = {name: plain_type(dtype) for name, dtype in frame.schema.items()}
+
+    @property
+    def rows(self) -> int:
+        return self._frame.height
 
     def whole(self, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
         """All rows at once: columns of plain types are not copied."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import glob
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,14 +13,14 @@ import polars as pl
 
 from rowsmith.conform.plain import common_type
 from rowsmith.errors import SourceError
+from rowsmith.ingestion.sources.address import scheme_of, shown
 from rowsmith.ingestion.sources.formats import known_extensions, open_file
 from rowsmith.ingestion.sources.local_file import LocalFile, decompressed, spooled
-from rowsmith.ingestion.sources.protocol import Table
+from rowsmith.ingestion.sources.protocol import Context, Opened, Table
 from rowsmith.recipe import DataSection
 from rowsmith.types import JsonObject
 
 STANDARD_INPUT = "-"
-ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 GLOB_CHARACTERS = frozenset("*?[")
 MAX_NAMES_LISTED = 8
 
@@ -34,27 +33,64 @@ class Files:
     def accepts(self, origin: object) -> bool:
         return isinstance(origin, str | Path) or callable(getattr(origin, "read", None))
 
-    def open(self, origin: object, options: DataSection) -> Table:
-        """Several parts are one table: ordered by name, all with the same columns."""
-        if origin == STANDARD_INPUT:
-            if sys.stdin is None:
-                raise SourceError("standard input is closed", next_step="pipe a table into it, or name a file")
-            return _open_stream(sys.stdin.buffer, "standard input", options)
-        if not isinstance(origin, str | Path):
-            name = getattr(origin, "name", None)
-            return _open_stream(cast(BinaryIO, origin), name if isinstance(name, str) else "open file", options)
-        if ADDRESS.match(str(origin)):
-            raise SourceError("addresses are not read, files are", where=str(origin), next_step="download it first")
+    def open(self, origin: object, options: DataSection, context: Context) -> Opened | None:
+        """Several parts are one table: ordered by name, all with the same columns.
+
+        The mark is what the disk says of each file. Files that came since it are new; where one of the old changed,
+        all of it is.
+        """
+        if not isinstance(origin, str | Path) or origin == STANDARD_INPUT or _is_stream(Path(origin).expanduser()):
+            return Opened(_open_any(origin, options))
+        if address := scheme_of(str(origin)):
+            raise _unknown_address(str(origin), address)
         path = Path(origin).expanduser()
-        if path.is_file():
-            return _open_path(path, options)
-        if path.exists() and not path.is_dir():
-            # A pipe, such as the shell's <(command).
-            with path.open("rb") as stream:
-                return _open_stream(stream, str(path), options)
-        parts = _parts(path)
-        tables = [_open_path(part, options) for part in parts]
-        return tables[0] if len(tables) == 1 else Parts(str(origin), tables)
+        parts = [path] if path.is_file() else _parts(path)
+        mark: JsonObject = {"files": {part.as_posix(): _stat(part) for part in parts}}
+        fresh = _since(parts, mark, context.since)
+        if not fresh:
+            return None
+        tables = [_open_path(part, options) for part in fresh]
+        table = tables[0] if len(parts) == 1 else Parts(str(origin), tables)
+        return Opened(table, mark=lambda: mark, only_new=len(fresh) < len(parts))
+
+
+def _since(parts: list[Path], mark: JsonObject, since: JsonObject | None) -> list[Path]:
+    """The parts that are not in an earlier mark; all of them where one that is was changed or removed."""
+    known = (since or {}).get("files", {})
+    now = mark["files"]
+    if any(now.get(name) != stat for name, stat in known.items()):
+        return parts
+    return [part for part in parts if part.as_posix() not in known]
+
+
+def _stat(path: Path) -> list[int]:
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+
+
+def _is_stream(path: Path) -> bool:
+    """A pipe, such as the shell's <(command)."""
+    return path.exists() and not path.is_dir() and not path.is_file()
+
+
+def _open_any(origin: object, options: DataSection) -> Table:
+    if origin == STANDARD_INPUT:
+        if sys.stdin is None:
+            raise SourceError("standard input is closed", next_step="pipe a table into it, or name a file")
+        return _open_stream(sys.stdin.buffer, "standard input", options)
+    if isinstance(origin, str | Path):
+        with Path(origin).expanduser().open("rb") as stream:
+            return _open_stream(stream, str(origin), options)
+    name = getattr(origin, "name", None)
+    return _open_stream(cast(BinaryIO, origin), name if isinstance(name, str) else "open file", options)
+
+
+def _unknown_address(origin: str, scheme: str) -> SourceError:
+    return SourceError(
+        f"addresses that begin with {scheme}:// are not read",
+        where=shown(origin),
+        next_step="name a file, or download it first",
+    )
 
 
 def _open_path(path: Path, options: DataSection) -> Table:

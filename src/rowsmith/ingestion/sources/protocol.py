@@ -1,13 +1,23 @@
-"""What a source is, and what it gives."""
+"""What a source is, and what it gives.
+
+A source is asked to `open` what the user named: it says which columns there are and of which types, and reads the rows
+only when its batches are walked. It is told what it answered last time (`Context.since`), and may give what is new.
+
+Faults are SourceError (the place, the network or the rows are at fault) or RecipeError (the options are), translated
+once, where the foreign exception is caught, with a next step. Nothing that a source says holds a secret: values come
+through `Context.secrets`, addresses are shown by `address.shown`, and messages of others go through `Secrets.hide`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import polars as pl
 
+from rowsmith.ingestion.sources.secrets import Secrets
 from rowsmith.recipe import DataSection
 from rowsmith.types import JsonObject
 
@@ -27,12 +37,48 @@ class Table(Protocol):
 
     @property
     def description(self) -> str:
-        """Its name for people: the path, or what kind of thing it is."""
+        """Its name for people: the path, the address without secrets, or what kind of thing it is."""
         ...
 
     def batches(self, types: Mapping[str, pl.DataType]) -> Iterator[pl.DataFrame]:
         """The rows in order, brought to `types`, which are those of `columns` or wider. May be called once."""
         ...
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a source may use besides the origin and the options.
+
+    `secrets` fills in `${NAME}` and `${file:PATH}`; a source hands it every option that may hold one. `since` is the
+    mark of the last complete reading (see `Opened.mark`), None at the first. Relative paths in options start from
+    `root`. `named_here` is whether the user named the origin in this very call; otherwise it comes from a recipe,
+    which may be somebody else's.
+    """
+
+    secrets: Secrets = field(default_factory=Secrets)
+    since: JsonObject | None = None
+    root: Path = Path()
+    named_here: bool = True
+
+
+def no_mark() -> JsonObject | None:
+    """For sources that cannot tell what is new."""
+    return None
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a source answers when it is opened.
+
+    `mark` is called after the last batch: plain JSON by which the next reading knows what is new (the greatest value of
+    a cursor column, an ETag, names of files), handed back as `Context.since`. `only_new` says that the rows are those
+    since that mark, and not the whole table again. `expected_rows` is for progress, and may be an estimate.
+    """
+
+    table: Table
+    mark: Callable[[], JsonObject | None] = no_mark
+    only_new: bool = False
+    expected_rows: int | None = None
 
 
 class Source(Protocol):
@@ -45,15 +91,22 @@ class Source(Protocol):
         """Whether this is the source for what the user named; looks, does not read."""
         ...
 
-    def open(self, origin: object, options: DataSection) -> Table:
-        """Raises SourceError for what cannot be read, RecipeError for options that make no sense."""
+    def open(self, origin: object, options: DataSection, context: Context) -> Opened | None:
+        """None where it is known already that there is nothing new since `context.since`.
+
+        Raises SourceError for what cannot be read, RecipeError for options that make no sense.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What `read_batches` answers. The iterator can be walked once."""
+    """What `read_batches` answers. The iterator can be walked once; call `mark` after its end."""
 
     batches: Iterator[pl.DataFrame]
+    columns: Mapping[str, pl.DataType]
     facts: JsonObject
     description: str
+    mark: Callable[[], JsonObject | None] = no_mark
+    only_new: bool = False
+    expected_rows: int | None = None
