@@ -225,3 +225,104 @@ def test_findings_on_an_ordinary_table_are_few() -> None:
 def test_long_texts_take_no_time(text: str) -> None:
     """Patterns that go back and forth over such texts would take hours."""
     findings(table(blob=[f"{text}{i}" for i in range(ROWS)]).head(50))
+
+
+# -- what came in --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("column", "sentinels"),
+    [
+        (np.where(RANDOM.random(ROWS) < 0.05, -999, RANDOM.integers(18, 90, ROWS)), ["-999"]),
+        (np.where(RANDOM.random(ROWS) < 0.05, 9999.0, RANDOM.normal(40, 9, ROWS)), ["9999"]),
+        (RANDOM.choice([-9999, -999, *range(50)], ROWS), ["-9999", "-999"]),
+        (np.where(RANDOM.random(ROWS) < 0.3, -1, RANDOM.integers(0, 400, ROWS)), ["-1"]),
+        (RANDOM.choice(["Oslo", "Rome", "unknown"], ROWS), ["unknown"]),
+        ([f"20{i % 20 + 10}-0{i % 9 + 1}-01" if i % 11 else "1900-01-01" for i in range(ROWS)], ["1900-01-01"]),
+        (RANDOM.normal(0, 100, ROWS), None),
+        (RANDOM.integers(-5, 5, ROWS), None),
+        (RANDOM.integers(0, 1000, ROWS), None),
+        ([*RANDOM.normal(40, 9, ROWS - 1), 9999.0], None),
+        (RANDOM.choice(["none", "some", "all"], ROWS), ["none"]),
+    ],
+)
+def test_values_that_stand_for_missing(column: Any, sentinels: list[str] | None) -> None:
+    seen = [finding for finding in findings(table(z=column)) if finding.code == "sentinel_values"]
+    assert [list(finding.evidence["values"]) for finding in seen] == ([sentinels] if sentinels else [])
+
+
+def test_gaps_with_a_pattern() -> None:
+    gone = RANDOM.random(ROWS) < 0.2
+    late = [None] * 400 + list(NUMBERS[400:])
+    frame = table(a=np.where(gone, np.nan, NUMBERS), b=np.where(gone, np.nan, -NUMBERS), late=late)
+    together, begins = [seen for seen in findings(frame) if seen.code == "missing_patterns"]
+    assert (together.columns, together.evidence["rows"]) == (("a", "b"), int(gone.sum()))
+    assert (begins.columns, begins.evidence) == (("late",), {"rows": 400, "side": "first"})
+    alone = table(a=np.where(gone, np.nan, NUMBERS), b=np.where(RANDOM.random(ROWS) < 0.2, np.nan, NUMBERS))
+    assert all(seen.code != "missing_patterns" for seen in findings(alone))
+
+
+DAYS = [f"20{i % 20 + 10}-{i % 12 + 1:02d}-{i % 27 + 1:02d}" for i in RANDOM.permutation(ROWS)]
+
+
+@pytest.mark.parametrize(
+    ("days", "says"),
+    [
+        (["2023-02-30", *DAYS[1:]], "1 value among its dates"),
+        (["2023-1", "31.13.2023", *DAYS[2:]], "2 values among its dates"),
+        (
+            [f"{day[8:]}.{day[5:7]}.{day[:4]}" if i % 3 else f"{day[8:]} Jan {day[:4]}" for i, day in enumerate(DAYS)],
+            "2 formats: %d.%m.%Y (800 rows), %d %b %Y (400 rows)",
+        ),
+        (["0203-05-01", *DAYS[1:]], "1 date before 1900"),
+        (DAYS, None),
+        (["open" if i % 9 == 0 else day for i, day in enumerate(DAYS)], None),
+    ],
+)
+def test_dates_that_are_odd(days: list[str], says: str | None) -> None:
+    seen = [finding.message for finding in findings(table(day=days)) if finding.code == "odd_dates"]
+    assert says in seen[0] if says else not seen
+
+
+def test_levels_spelled_in_more_than_one_way() -> None:
+    frame = table(
+        city=RANDOM.choice(["Oslo", "oslo", "New  York", "New York", "Rome", "Z\u00fcrich", "Zu\u0308rich"], ROWS)
+    )
+    finding = found(frame, "category_spellings")
+    assert (finding.columns, finding.evidence["levels"]) == (("city",), 3)
+    assert all(seen.code != "category_spellings" for seen in findings(table(city=RANDOM.choice(["a", "b"], ROWS))))
+
+
+def test_text_in_the_wrong_encoding() -> None:
+    towns = ["M\u00fcnchen", "Malm\u00f6", "Z\u00fcrich", "\u00c5rhus", "S\u00e3o Paulo", "\u4e1c\u4eac"]
+    garbled = [
+        town.encode().decode("latin-1") if town[0] == "\u4e1c" else town.encode().decode("cp1252") for town in towns
+    ]
+    finding = found(table(town=RANDOM.choice(garbled, ROWS)), "broken_encoding")
+    assert finding.evidence == {"garbled": ROWS, "lost": 0, "name": False}
+    assert found(table(town=["M\ufffdnchen", *["Rome", "Oslo"] * 600][:ROWS]), "broken_encoding").evidence["lost"] == 1
+    assert found(table(**{"gr\u00c3\u00b6\u00c3\u0178e": NUMBERS**2}), "broken_encoding", None).evidence["name"]
+    assert all(seen.code != "broken_encoding" for seen in findings(table(town=RANDOM.choice(towns, ROWS))))
+
+
+def test_rows_that_are_nearly_another() -> None:
+    towns = RANDOM.choice(["Oslo", "Rome"], ROWS)
+    frame = table(town=towns, id=[f"k{i:05d}x" for i in range(ROWS)], z=NUMBERS[::-1], w=RANDOM.permutation(NUMBERS))
+    assert all(seen.code != "near_duplicates" for seen in findings(frame))
+    again = frame.head(60).with_columns(
+        town=pl.col("town").str.to_uppercase(), id=pl.lit("n") + pl.col("id"), x=pl.col("x") * 1.00001
+    )
+    finding = found(pl.concat([frame, again]), "near_duplicates")
+    assert 50 <= finding.evidence["rows"] <= 60  # a figure at the border of two rounded ones is not seen
+    narrow = pl.DataFrame({"id": [f"k{i:05d}x" for i in range(ROWS)], "town": towns, "y": TARGET})
+    assert all(seen.code != "near_duplicates" for seen in findings(narrow))
+
+
+def test_rows_in_an_order_that_matters() -> None:
+    by_target = table().sort("y", maintain_order=True)
+    assert found(by_target, "row_order").columns == ("y",)
+    blocks = table(y=np.repeat(RANDOM.normal(size=ROWS // 20), 20) + 0.3 * RANDOM.normal(size=ROWS))
+    assert found(blocks, "row_order").evidence["likeness"] > 0.5
+    days = table(day=pl.date_range(pl.date(2020, 1, 1), pl.date(2023, 4, 14), eager=True))
+    assert found(days, "row_order").columns == ("day",)
+    assert all(seen.code != "row_order" for seen in findings(days, columns={"time": "day"}))
