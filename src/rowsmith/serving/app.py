@@ -6,7 +6,8 @@ from pathlib import Path
 
 from flask import Flask
 
-from rowsmith.serving import api, errors, measuring, pages, security
+from rowsmith.serving import api, errors, hot, measuring, pages, security
+from rowsmith.serving.addresses import is_loopback
 from rowsmith.serving.champion import ChampionHolder
 from rowsmith.serving.metrics import Meter
 from rowsmith.serving.services import Services, attach
@@ -30,7 +31,10 @@ def create_app(project: Project, settings: Settings, *, counters: Path | None = 
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_mb << 20
     app.config["MAX_FORM_PARTS"] = MAX_FORM_PARTS
     meter = Meter(counters)
-    attach(app, Services(project, settings, ChampionHolder(project, project.recipe.name), meter))
+    site = Services(project, settings, ChampionHolder(project, project.recipe.name), meter)
+    attach(app, site)
+    only_loopback = is_loopback(settings.host)
+    hot.register(app, site, lambda environ, _: security.admit(environ, only_loopback=only_loopback), api.HOT)
     # Measuring comes first, so that refused requests are counted too.
     measuring.register(app, meter)
     security.register(app, host=settings.host)

@@ -14,6 +14,7 @@ from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import HTTPException
 
 from rowsmith.errors import ArtifactError, DataError, Fault, NotFoundError, RowsmithError, SchemaError, UsageError
+from rowsmith.serving.exchange import Reply, to_flask
 from rowsmith.types import JsonObject
 
 logger = logging.getLogger("rowsmith.serving")
@@ -140,8 +141,28 @@ def fault_to_dict(fault: Fault) -> JsonObject:
     return item
 
 
-def problem_of(error: RowsmithError) -> Problem:
-    """An error of the family as a problem. Those about the inside of the machine lose their details."""
+def problem_of(error: Exception, asked: str) -> Problem:
+    """Whatever was raised while `asked` (method and path) was answered; what a person has to know is logged.
+
+    Errors about the inside of the machine lose their details.
+    """
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, RowsmithError):
+        problem = _of_the_family(error)
+        if problem.kind.status >= 500:
+            logger.error("%s: %s", asked, error)
+        return problem
+    if isinstance(error, HTTPException):
+        status = error.code or 500
+        headers = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
+        slug = OF_STATUS.get(status, "malformed-request" if status < 500 else "internal")
+        return Problem(slug, KIND[slug].title.lower(), headers=headers)
+    logger.error("%s failed", asked, exc_info=error)
+    return Problem("internal", "this is a fault of the server, not of the request")
+
+
+def _of_the_family(error: RowsmithError) -> Problem:
     if isinstance(error, SchemaError):
         return invalid_rows(error.faults)
     if isinstance(error, NotFoundError):
@@ -170,11 +191,16 @@ def for_machine() -> bool:
     return accepts.best_match(["text/html", "application/json"], "text/html") == "application/json"
 
 
+def reply_of(problem: Problem) -> Reply:
+    """For a machine."""
+    headers = tuple(problem.headers.items())
+    return Reply(orjson.dumps(problem.to_dict()), PROBLEM_TYPE, problem.kind.status, headers)
+
+
 def respond(problem: Problem) -> Response:
     if for_machine():
-        response = Response(orjson.dumps(problem.to_dict()), problem.kind.status, content_type=PROBLEM_TYPE)
-    else:
-        response = Response(render_template("problem.html", problem=problem), problem.kind.status)
+        return to_flask(reply_of(problem))
+    response = Response(render_template("problem.html", problem=problem), problem.kind.status)
     response.headers.extend(problem.headers)
     return response
 
@@ -182,29 +208,10 @@ def respond(problem: Problem) -> Response:
 def register(app: Flask) -> None:
     """Every way a request can fail ends in `respond`."""
 
-    @app.errorhandler(Problem)
-    def on_problem(problem: Problem) -> Response:
-        return respond(problem)
-
-    @app.errorhandler(RowsmithError)
-    def on_error(error: RowsmithError) -> Response:
-        problem = problem_of(error)
-        if problem.kind.status >= 500:
-            logger.error("%s %s: %s", request.method, request.path, error)
-        return respond(problem)
-
-    @app.errorhandler(HTTPException)
-    def on_http(error: HTTPException) -> Response:
-        status = error.code or 500
-        if 300 <= status < 400:
+    @app.errorhandler(Exception)
+    def on_error(error: Exception) -> Response:
+        if isinstance(error, HTTPException) and 300 <= (error.code or 500) < 400:
             redirect = error.get_response()
             assert isinstance(redirect, Response)
             return redirect
-        headers = {name: value for name, value in error.get_headers() if name in {"Allow", "Retry-After"}}
-        slug = OF_STATUS.get(status, "malformed-request" if status < 500 else "internal")
-        return respond(Problem(slug, KIND[slug].title.lower(), headers=headers))
-
-    @app.errorhandler(Exception)
-    def on_surprise(error: Exception) -> Response:
-        logger.exception("%s %s failed", request.method, request.path, exc_info=error)
-        return respond(Problem("internal", "this is a fault of the server, not of the request"))
+        return respond(problem_of(error, f"{request.method} {request.path}"))

@@ -33,25 +33,30 @@ HEADERS = [
 
 
 def register(app: Flask, *, host: str) -> None:
-    """Headers on every answer; refusal of requests that a page of another site made a browser send.
-
-    A server on loopback has no keys, so it answers only to the names of loopback: a foreign name that was made to
-    resolve to 127.0.0.1 (DNS rebinding) is refused.
-    """
+    """Headers on every answer; the gate before everything that Flask answers."""
     only_loopback = is_loopback(host)
     app.wsgi_app = _with_headers(app.wsgi_app)  # type: ignore[assignment, method-assign]
 
     @app.before_request
-    def refuse_strangers() -> None:
-        if only_loopback and not _names_loopback(request.host):
-            raise Problem("foreign-request", "this server answers to localhost only")
-        if request.method not in SAFE_METHODS and request.headers.get("Sec-Fetch-Site") in FOREIGN_SITES:
-            raise Problem("foreign-request", "this request was made by a page of another site")
+    def pass_the_gate() -> None:
+        admit(request.environ, only_loopback=only_loopback)
 
     @app.before_request
     def refuse_nul() -> None:
         if "\0" in request.path:  # PostgreSQL's text cannot hold it, so a look-up would fail instead of finding nothing
             raise Problem("not-found", "no address has a NUL character")
+
+
+def admit(environ: WSGIEnvironment, *, only_loopback: bool) -> None:
+    """Refuse what a page of another site made a browser send. Raises Problem.
+
+    A server on loopback has no keys, so it answers only to the names of loopback: a foreign name that was made to
+    resolve to 127.0.0.1 (DNS rebinding) is refused.
+    """
+    if only_loopback and not _names_loopback(environ.get("HTTP_HOST", "")):
+        raise Problem("foreign-request", "this server answers to localhost only")
+    if environ["REQUEST_METHOD"] not in SAFE_METHODS and environ.get("HTTP_SEC_FETCH_SITE") in FOREIGN_SITES:
+        raise Problem("foreign-request", "this request was made by a page of another site")
 
 
 @lru_cache(maxsize=256)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from flask import Flask, current_app
 
 from rowsmith.monitoring.log import PredictionLog
-from rowsmith.serving.champion import ChampionHolder
+from rowsmith.serving.champion import ChampionHolder, Served
 from rowsmith.serving.metrics import Meter
 from rowsmith.settings import Settings
 from rowsmith.workflows.project import Project
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 KEY = "rowsmith"
 MEGABYTE = 1 << 20
@@ -31,6 +35,10 @@ class Services:
     @property
     def max_body_bytes(self) -> int:
         return self.settings.max_body_mb * MEGABYTE
+
+    def served(self, environ: WSGIEnvironment) -> Served:
+        """The version that answers a request; nothing else decides this. Raises Problem while there is none."""
+        return self.champion.current()
 
     def close(self) -> None:
         self.champion.close()

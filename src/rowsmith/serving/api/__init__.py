@@ -1,7 +1,10 @@
-"""The REST API. One file a subject; `BLUEPRINTS` is the list of them."""
+"""The REST API. One file a subject; `BLUEPRINTS` is the list of them, `HOT` that of the addresses that are
+answered before Flask."""
 
 from __future__ import annotations
 
 from rowsmith.serving.api import labels, models, operations, predict
 
 BLUEPRINTS = (predict.blueprint, labels.blueprint, models.blueprint, operations.blueprint)
+
+HOT = (predict.HOT,)

@@ -5,47 +5,39 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-from flask import request
+from werkzeug.sansio.utils import get_content_length
 
 from rowsmith.serving.errors import Problem
+from rowsmith.serving.exchange import JSON_TYPE
 from rowsmith.types import JsonObject
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 # A row in rows is three levels deep. More is no row, and would exhaust the stack of whatever walks through it.
 MAX_DEPTH = 32
 STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
-def read_object(members: Sequence[str], *, max_bytes: int) -> JsonObject:
+def read_object(environ: WSGIEnvironment, members: Sequence[str], *, max_bytes: int) -> JsonObject:
     """The body as an object with some of `members` and no other. Raises Problem.
 
     Not JSON by RFC 8259 (NaN, comments, trailing commas, endless nesting, bad UTF-8) is refused, and so is an object
     that names a member twice, of which readers keep different ones.
     """
-    if request.mimetype != "application/json":
-        received = request.mimetype or "none"
+    received = media_type(environ)
+    if received != JSON_TYPE:
         raise Problem(
             "wrong-content-type",
-            f"the content type is {received[:100]}; it must be application/json",
-            headers={"Accept": "application/json"},
+            f"the content type is {received[:100] or 'none'}; it must be {JSON_TYPE}",
+            headers={"Accept": JSON_TYPE},
         )
-    request.max_content_length = max_bytes
-    body = request.get_data(cache=False)
-    if request.content_length is not None and len(body) < request.content_length:
-        raise Problem("malformed-request", "the body ended before the length that was promised")
-    if request.content_length is None and len(body) >= max_bytes:
-        # A body that comes in chunks has no length to refuse it by, and is cut off at the limit.
-        raise Problem("too-large", f"the body is larger than {max_bytes >> 20} MB")
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as problem:
-        raise Problem("malformed-request", f"the body is not JSON: {problem}") from problem
+    document = parse(read_bytes(environ, max_bytes=max_bytes))
     if not isinstance(document, dict):
         raise Problem("invalid-request", f"the body must be an object with {_any_of(members)}, not {kind_of(document)}")
-    if pairs_in_text(body) != pairs_in(document):
-        raise Problem("malformed-request", f"an object names a member twice: {', '.join(_repeated(body))}")
     if strangers := sorted(document.keys() - set(members)):
         errors = [
             shape_fault(f"/{name}", f"there is no member {name[:100]!r} here", allowed=", ".join(members))
@@ -53,6 +45,41 @@ def read_object(members: Sequence[str], *, max_bytes: int) -> JsonObject:
         ]
         raise Problem("invalid-request", f"the body must be an object with {_any_of(members)} alone", errors=errors)
     return document
+
+
+def media_type(environ: WSGIEnvironment) -> str:
+    """The content type without its parameters, in lower case."""
+    received: str = environ.get("CONTENT_TYPE", "")
+    return received if received == JSON_TYPE else received.partition(";")[0].strip().lower()
+
+
+def parse(body: bytes) -> Any:
+    """The value of a JSON text. Raises Problem."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as problem:
+        raise Problem("malformed-request", f"the body is not JSON: {problem}") from problem
+    if pairs_in_text(body) != pairs_in(document):
+        raise Problem("malformed-request", f"an object names a member twice: {', '.join(_repeated(body))}")
+    return document
+
+
+def read_bytes(environ: WSGIEnvironment, *, max_bytes: int) -> bytes:
+    """The body. Raises Problem."""
+    promised = get_content_length(environ.get("CONTENT_LENGTH"), environ.get("HTTP_TRANSFER_ENCODING"))
+    if promised is not None and promised > max_bytes:
+        raise _too_large(max_bytes)
+    # One byte more than is allowed tells what is too large; a body that comes in chunks has no length to refuse it by.
+    body: bytes = environ["wsgi.input"].read(max_bytes + 1 if promised is None else promised)
+    if promised is not None and len(body) < promised:
+        raise Problem("malformed-request", "the body ended before the length that was promised")
+    if len(body) > max_bytes:
+        raise _too_large(max_bytes)
+    return body
+
+
+def _too_large(max_bytes: int) -> Problem:
+    return Problem("too-large", f"the body is larger than {max_bytes >> 20} MB")
 
 
 def shape_fault(pointer: str, detail: str, *, allowed: str) -> JsonObject:
@@ -84,7 +111,7 @@ def pairs_in_text(body: bytes) -> int:
 
 def pairs_in(value: Any) -> int:
     """The number of pairs that the parser kept. Raises Problem for what nests deeper than any request has to."""
-    pairs, level = 0, [value]
+    pairs, level = 0, [value] if type(value) in (dict, list) else []
     for _ in range(MAX_DEPTH):
         pairs += sum([len(item) for item in level if type(item) is dict])
         level = [

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-from flask import Blueprint, Response
+from flask import Blueprint
 
 from rowsmith.conform import frame_of_rows
 from rowsmith.serving.api.body import kind_of, read_object, shape_fault
+from rowsmith.serving.endpoint import flask_view
 from rowsmith.serving.errors import Problem
-from rowsmith.serving.services import services
+from rowsmith.serving.exchange import Reply
+from rowsmith.serving.services import Services
 from rowsmith.types import JsonObject
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 blueprint = Blueprint("api_labels", __name__)
 
 MAX_ID = 100
 
 
-@blueprint.post("/api/v1/labels")
-def labels() -> Response:
-    site = services()
-    document = read_object(("labels",), max_bytes=site.max_body_bytes)
+def keep(site: Services, environ: WSGIEnvironment) -> Reply:
+    document = read_object(environ, ("labels",), max_bytes=site.max_body_bytes)
     pairs = pairs_of(document, max_rows=site.settings.max_rows)
     if site.project.is_empty:
         raise Problem("no-model", "nothing was ever predicted here")
@@ -32,7 +35,10 @@ def labels() -> Response:
         outcomes = frame_of_rows([{"label": label} for _, label in pairs])["label"]
         require_outcomes(outcomes, served.model.schema, where="labels")
     result = site.project.log.label(pairs, actor="api")
-    return Response(orjson.dumps(asdict(result)), content_type="application/json")
+    return Reply(orjson.dumps(asdict(result)))
+
+
+blueprint.add_url_rule("/api/v1/labels", "labels", flask_view(keep), methods=["POST"])
 
 
 def pairs_of(document: JsonObject, *, max_rows: int) -> list[tuple[str, str | float]]:

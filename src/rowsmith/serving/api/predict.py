@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-from flask import Blueprint, Response
+from flask import Blueprint
 
 from rowsmith.serving.api.body import kind_of, read_object, shape_fault
+from rowsmith.serving.endpoint import flask_view
 from rowsmith.serving.errors import MAX_FAULTS, Problem
+from rowsmith.serving.exchange import Reply
+from rowsmith.serving.hot import Hot
 from rowsmith.serving.predictor import answer_rows, count
-from rowsmith.serving.services import services
+from rowsmith.serving.services import Services
 from rowsmith.types import JsonObject
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 blueprint = Blueprint("api_predict", __name__)
 
+PATH = "/api/v1/predict"
 MEMBERS = ("rows", "row")
 
 
-@blueprint.post("/api/v1/predict")
-def predict() -> Response:
+def answer(site: Services, environ: WSGIEnvironment) -> Reply:
+    """Rows in, logged answers out."""
     began = time.perf_counter()
-    site = services()
-    document = read_object(MEMBERS, max_bytes=site.max_body_bytes)
+    document = read_object(environ, MEMBERS, max_bytes=site.max_body_bytes)
     rows = rows_of(document, max_rows=site.settings.max_rows)
-    answers = answer_rows(site.champion.current(), rows, site.log, began=began)
+    answers = answer_rows(site.served(environ), rows, site.log, began=began)
     count(site.meter, answers)
-    return Response(orjson.dumps(answers.to_dict()), content_type="application/json")
+    return Reply(orjson.dumps(answers.to_dict()))
+
+
+blueprint.add_url_rule(PATH, "predict", flask_view(answer), methods=["POST"])
+HOT = Hot(PATH, f"{blueprint.name}.predict", answer)
 
 
 def rows_of(document: JsonObject, *, max_rows: int) -> list[dict[str, Any]]:

@@ -1,0 +1,23 @@
+"""What an endpoint for machines hands back, without a web framework in between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Response
+
+JSON_TYPE = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    body: bytes
+    content_type: str = JSON_TYPE
+    status: int = 200
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+def to_flask(reply: Reply) -> Response:
+    response = Response(reply.body, reply.status, content_type=reply.content_type)
+    response.headers.extend(list(reply.headers))
+    return response
