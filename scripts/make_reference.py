@@ -16,7 +16,7 @@ from typing import Any
 import typer
 
 from rowsmith import errors
-from rowsmith.cli.app import COMMANDS, app
+from rowsmith.cli.app import COMMANDS, GROUPS, app
 from rowsmith.evaluation.metrics import METRICS, default_metric
 from rowsmith.ingestion.checks import CHECKS
 from rowsmith.settings import SETTINGS
@@ -60,6 +60,15 @@ def cli() -> Lines:
         for function in functions:
             yield ""
             yield from _command(function.__name__, commands[function.__name__])
+        for group_panel, group, text, members in GROUPS:
+            if group_panel == panel:
+                yield ""
+                yield f"### rowsmith {group}"
+                yield ""
+                yield inspect.cleandoc(text)
+                for member in members:
+                    yield ""
+                    yield from _command(f"{group} {member.__name__}", commands[group].commands[member.__name__])
 
 
 def _command(name: str, command: Any) -> Lines:

@@ -36,6 +36,13 @@ def _positive(text: str) -> int:
     return number
 
 
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError("a whole number of at least 0")
+    return number
+
+
 def _threads(text: str) -> int:
     """OpenMP allows one number for each level of nesting; the outermost counts here."""
     number = int(text.split(",")[0])
@@ -61,6 +68,30 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("host", "ROWSMITH_HOST", "127.0.0.1", str, "The address the server listens on."),
     Setting("port", "PORT", 8000, _positive, "The port the server listens on."),
+    Setting(
+        "require_keys",
+        "ROWSMITH_REQUIRE_KEYS",
+        False,
+        _flag,
+        "Whether a key is asked for on this machine's own addresses, too; on all others it always is.",
+    ),
+    Setting(
+        "rate_limit",
+        "ROWSMITH_RATE_LIMIT",
+        0,
+        _count,
+        "Requests a minute that a key may make where it has no limit of its own; 0 is no limit.",
+    ),
+    Setting(
+        "tls_cert",
+        "ROWSMITH_TLS_CERT",
+        "",
+        str,
+        "A file with the certificate chain (PEM); the server then speaks HTTPS.",
+    ),
+    Setting(
+        "tls_key", "ROWSMITH_TLS_KEY", "", str, "The file with the certificate's private key (PEM, without a password)."
+    ),
     Setting("workers", "ROWSMITH_WORKERS", 2, _positive, "Server processes."),
     Setting("max_body_mb", "ROWSMITH_MAX_BODY_MB", 16, _positive, "The largest request body of the API, in megabytes."),
     Setting(
@@ -107,6 +138,10 @@ class Settings:
     database_url: str = ""
     host: str = "127.0.0.1"
     port: int = 8000
+    require_keys: bool = False
+    rate_limit: int = 0
+    tls_cert: str = ""
+    tls_key: str = ""
     workers: int = 2
     max_body_mb: int = 16
     max_upload_mb: int = 200

@@ -15,7 +15,7 @@ import typer
 
 from rowsmith import errors
 from rowsmith.cli import describe_error
-from rowsmith.cli.app import COMMANDS, app
+from rowsmith.cli.app import COMMANDS, GROUPS, app
 from rowsmith.errors import Fault, SchemaError, SourceError
 
 from .conftest import Command
@@ -42,7 +42,11 @@ def test_the_commands_are_the_promised_ones() -> None:
         "promote",
         "rollback",
         "verify",
+        "audit",
     ]
+    assert {name: [function.__name__ for function in members] for _, name, _, members in GROUPS} == {
+        "keys": ["create", "list", "revoke"]
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 START = """
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -24,11 +26,11 @@ if __name__ == "__main__":
     from rowsmith.settings import Settings
     from rowsmith.workflows.project import open_project
 
-    root, port, workers, kind = sys.argv[1:5]
+    root, port, workers, kind, given = sys.argv[1:6]
     if kind == "waitress":
         sys.modules["granian"] = None
     project = open_project(root).with_recipe(Recipe.from_dict({"name": "loans"}))
-    settings = replace(Settings(), port=int(port), workers=int(workers))
+    settings = replace(Settings(), port=int(port), workers=int(workers), **json.loads(given))
     serve(project, settings, on_ready=lambda address: print(address, flush=True))
 """
 BROWSER_ARGUMENTS = [
@@ -45,12 +47,20 @@ BROWSER_ARGUMENTS = [
 class Server:
     """A running `serve` in a process of its own."""
 
-    def __init__(self, root: Path, *, port: int = 0, workers: int = 2, kind: str = "granian") -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        port: int = 0,
+        workers: int = 2,
+        kind: str = "granian",
+        settings: dict[str, Any] | None = None,
+    ) -> None:
         script = root / "start_server.py"
         script.write_text(START, encoding="utf-8")
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
-            [sys.executable, str(script), str(root), str(port), str(workers), kind],
+            [sys.executable, str(script), str(root), str(port), str(workers), kind, json.dumps(settings or {})],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -58,7 +68,7 @@ class Server:
         )
         assert self.process.stdout is not None
         self.address = self.process.stdout.readline().strip()
-        if not re.fullmatch(r"http://127\.0\.0\.1:\d+", self.address):
+        if not re.fullmatch(r"https?://127\.0\.0\.1:\d+", self.address):
             self.process.kill()
             raise AssertionError(f"the server did not start: {self.process.communicate()}")
         self.port = int(self.address.rsplit(":", 1)[1])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import signal
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,10 +16,12 @@ import httpx
 import psutil
 import pytest
 
+from rowsmith.access.keys import KeyRole, KeyStore
 from rowsmith.errors import SettingsError, UsageError
 from rowsmith.serving.server import claim, serve, url_of
 from rowsmith.settings import Settings
-from rowsmith.workflows.project import Project
+from rowsmith.storage import audit
+from rowsmith.workflows.project import Project, open_project
 from tests.serving.browsing import Server, running
 from tests.serving.models import a_row, make_project, register, train
 
@@ -187,9 +191,58 @@ def test_a_free_port_is_found() -> None:
     assert 0 < claim("127.0.0.1", 0) < 65536
 
 
-def test_other_machines_are_let_in_on_request_only(binary_project: Project) -> None:
-    with pytest.raises(UsageError, match="without a key"):
+def test_other_machines_are_let_in_with_keys_only(binary_project: Project) -> None:
+    with pytest.raises(UsageError, match=r"no key yet.*rowsmith keys create"):
         serve(binary_project, Settings(host="0.0.0.0", port=0))
+
+
+@pytest.mark.parametrize(("cert", "key"), [("c.pem", ""), ("", "k.pem"), ("c.pem", "k.pem")])
+def test_a_certificate_that_cannot_be_used(binary_project: Project, cert: str, key: str) -> None:
+    with pytest.raises(SettingsError, match=r"certificate|private key"):
+        serve(binary_project, Settings(port=0, tls_cert=cert, tls_key=key))
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1, made by the openssl command."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("the openssl command is not installed")
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    made = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=127.0.0.1"]
+    where = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)]
+    subprocess.run([openssl, *made, *where], check=True, capture_output=True)
+    return cert, key
+
+
+def test_keys_and_tls_in_a_running_server(root: Path) -> None:
+    cert, key = certificate(root)
+    project = open_project(root)
+    store = KeyStore(project.database)
+    secret = store.create("ci", KeyRole.PREDICT, actor="a test", rate=5)[1]
+    settings = {"require_keys": True, "tls_cert": str(cert), "tls_key": str(key)}
+    with running(root, settings=settings) as server:
+        assert server.address.startswith("https://")
+        trust = ssl.create_default_context(cafile=str(cert))
+        header = {"Authorization": f"Bearer {secret}"}
+
+        def ask(headers: dict[str, str]) -> httpx.Response:
+            # A connection each, so that both workers are asked.
+            with httpx.Client(trust_env=False, timeout=PATIENCE, verify=trust) as browser:
+                return browser.post(f"{server.address}/api/v1/predict", json={"row": a_row()}, headers=headers)
+
+        assert ask({}).status_code == 401
+        answers = [ask(header) for _ in range(8)]
+        assert sorted(answer.status_code for answer in answers) == [200] * 5 + [429] * 3, "workers share the limit"
+        assert "max-age" in answers[0].headers["Strict-Transport-Security"]
+        store.revoke("ci", actor="a test")
+        time.sleep(1.0)
+        assert {ask(header).status_code for _ in range(6)} == {401}
+        with pytest.raises(httpx.TransportError):
+            httpx.get(f"http://127.0.0.1:{server.port}/health", trust_env=False)
+    lines = audit.lines(project.database, action="settings")
+    assert lines[-1].details["changed"] == ["port", "require_keys", "tls_cert", "tls_key"]
+    assert store.list()[0].last_used is not None
+    project.database.close()
 
 
 def test_addresses() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rowsmith.cli import data, lifecycle, prediction, start, training
+from rowsmith.cli import access, data, lifecycle, prediction, start, training
 from rowsmith.version import __version__
 
 COMMANDS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
@@ -27,7 +27,12 @@ COMMANDS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
             lifecycle.verify,
         ),
     ),
+    ("Access", (access.audit,)),
 )
+GROUPS: tuple[tuple[str, str, str, tuple[Callable[..., Any], ...]], ...] = (
+    ("Access", "keys", access.KEYS_HELP, access.KEYS),
+)
+"""Commands with commands of their own: panel, name, help, and those."""
 
 app = typer.Typer(
     name="rowsmith",
@@ -58,12 +63,20 @@ def rowsmith(
     """
 
 
-def _help(function: Callable[..., Any]) -> str:
-    """A command's docstring with its paragraphs unwrapped: the terminal decides where lines end."""
-    paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
-    return "\n\n".join(" ".join(paragraph.split("\n")) for paragraph in paragraphs)
+def _unwrapped(text: str) -> str:
+    """A docstring with its paragraphs unwrapped: the terminal decides where lines end."""
+    return "\n\n".join(" ".join(paragraph.split("\n")) for paragraph in inspect.cleandoc(text).split("\n\n"))
+
+
+def _group(name: str, text: str, functions: tuple[Callable[..., Any], ...]) -> typer.Typer:
+    group = typer.Typer(name=name, help=_unwrapped(text), no_args_is_help=True, rich_markup_mode="rich")
+    for function in functions:
+        group.command(name=function.__name__, help=_unwrapped(function.__doc__ or ""))(function)
+    return group
 
 
 for _panel, _functions in COMMANDS:
     for _function in _functions:
-        app.command(rich_help_panel=_panel, help=_help(_function))(_function)
+        app.command(rich_help_panel=_panel, help=_unwrapped(_function.__doc__ or ""))(_function)
+for _panel, _name, _text, _functions in GROUPS:
+    app.add_typer(_group(_name, _text, _functions), name=_name, rich_help_panel=_panel)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rowsmith.access.keys import Key
     from rowsmith.ingestion.snapshot import Snapshot
     from rowsmith.registry.ledger import LedgerEntry
     from rowsmith.registry.versions import Version
+    from rowsmith.storage.audit import AuditLine
     from rowsmith.types import JsonObject
     from rowsmith.workflows.ingest import Ingested
     from rowsmith.workflows.run import Outcome
@@ -86,4 +88,28 @@ def of_details(version: JsonObject, document: JsonObject, folder: str) -> JsonOb
         # Absent from what older releases wrote.
         "answering": document.get("answering"),
         **kept,
+    }
+
+
+def of_key(key: Key) -> JsonObject:
+    """Everything but the secret, which is kept nowhere."""
+    moments = {name: getattr(key, name) for name in ("created", "expires", "revoked", "last_used")}
+    return {
+        "number": key.number,
+        "name": key.name,
+        "role": key.role.label,
+        "rate": key.rate,
+        "created_by": key.created_by,
+        **{name: None if moment is None else moment.isoformat() for name, moment in moments.items()},
+    }
+
+
+def of_audit_line(line: AuditLine) -> JsonObject:
+    return {
+        "position": line.position,
+        "time": line.time.isoformat(),
+        "actor": line.actor,
+        "action": line.action,
+        "subject": line.subject,
+        "details": line.details,
     }

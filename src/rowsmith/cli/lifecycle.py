@@ -20,6 +20,7 @@ from rowsmith.cli.options import (
     TrialsOption,
     VersionArgument,
     open_here,
+    who,
     with_recipe,
 )
 from rowsmith.settings import read_settings
@@ -132,7 +133,7 @@ def promote(
     from rowsmith.cli.output import answer
     from rowsmith.workflows.promote import promote as work
 
-    entry, gates = work(open_here(project, config), version, reason=reason, force=force)
+    entry, gates = work(open_here(project, config), version, reason=reason, force=force, actor=who("rowsmith promote"))
     answer({**documents.of_entry(entry), "gates": gates.to_dict()}, views.crowned, as_json=as_json)
 
 
@@ -151,7 +152,11 @@ def rollback(
     from rowsmith.cli.output import answer
     from rowsmith.workflows.promote import rollback as work
 
-    answer(documents.of_entry(work(open_here(project, config), reason=reason)), views.crowned, as_json=as_json)
+    answer(
+        documents.of_entry(work(open_here(project, config), reason=reason, actor=who("rowsmith rollback"))),
+        views.crowned,
+        as_json=as_json,
+    )
 
 
 def verify(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -84,6 +85,14 @@ def open_here(project: Path, config: Path | None = None) -> Project:
     if settings.cores and opened.recipe.train.cores is None:
         return with_recipe(opened, train={"cores": settings.cores})
     return opened
+
+
+def who(command: str) -> str:
+    """Whom the audit and the ledger name for what a command changes."""
+    try:
+        return f"{getpass.getuser()} ({command})"
+    except (OSError, KeyError, ImportError):
+        return command
 
 
 def with_recipe(project: Project, **sections: dict[str, Any]) -> Project:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +17,7 @@ from rowsmith.cli.options import (
     PortOption,
     ProjectOption,
     open_here,
+    who,
 )
 
 if TYPE_CHECKING:
@@ -88,9 +89,20 @@ def serve(
     workers: Annotated[
         int | None, typer.Option("--workers", metavar="N", min=1, help="Server processes.", show_default="2")
     ] = None,
-    open_to_network: Annotated[
-        bool, typer.Option("--open-to-network", help="Let other machines in, though nobody is asked for a key.")
-    ] = False,
+    require_keys: Annotated[
+        bool | None,
+        typer.Option(
+            "--require-keys/--no-require-keys",
+            help="Ask for a key on this machine's own addresses, too; on all others one is always asked for.",
+            show_default="no-require-keys",
+        ),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option("--tls-cert", metavar="FILE", help="The certificate chain (PEM), to speak HTTPS.")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option("--tls-key", metavar="FILE", help="The certificate's private key (PEM).")
+    ] = None,
     project: ProjectOption = HERE,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -98,7 +110,9 @@ def serve(
 ) -> None:
     """Open the page and the REST API of the champion, until Ctrl-C.
 
-    A promotion or a rollback takes effect while it runs. PORT and ROWSMITH_HOST stand for the options.
+    A promotion or a rollback takes effect while it runs. Unless told otherwise it listens on this machine only and asks
+    nobody for a key; on any other address it asks for one (rowsmith keys create). PORT, ROWSMITH_HOST,
+    ROWSMITH_TLS_CERT and so on stand for the options.
 
     [dim]Example:[/] rowsmith serve --port 8080
     """
@@ -107,7 +121,9 @@ def serve(
         host=host,
         port=port,
         workers=workers,
-        open_to_network=open_to_network,
+        require_keys=require_keys,
+        tls_cert=None if tls_cert is None else str(tls_cert),
+        tls_key=None if tls_key is None else str(tls_key),
         as_json=as_json,
     )
 
@@ -141,13 +157,13 @@ def label(
 def serve_project(
     project: Project,
     *,
-    host: str | None = None,
-    port: int | None = None,
-    workers: int | None = None,
-    open_to_network: bool = False,
     as_json: bool = False,
+    **given: Any,
 ) -> None:
-    """Serve until the process is told to end; the address is printed as soon as it answers."""
+    """Serve until the process is told to end; the address is printed as soon as it answers.
+
+    `given` are settings that the command line named; those that are None come from the environment.
+    """
     from rowsmith.cli import views
     from rowsmith.cli.interruption import hear_ctrl_c
     from rowsmith.cli.output import answer, stderr
@@ -155,17 +171,12 @@ def serve_project(
     from rowsmith.settings import read_settings
 
     settings = read_settings()
-    settings = replace(
-        settings,
-        host=host if host is not None else settings.host,
-        port=port if port is not None else settings.port,
-        workers=workers if workers is not None else settings.workers,
-    )
+    settings = replace(settings, **{name: value for name, value in given.items() if value is not None})
     hear_ctrl_c()
     work(
         project,
         settings,
-        open_to_network=open_to_network,
+        actor=who("rowsmith serve"),
         on_ready=lambda address: answer({"address": address, **_example(project)}, views.serving, as_json=as_json),
         warn=lambda text: stderr().print(text, style="yellow", markup=False),
     )

@@ -25,7 +25,7 @@ from sqlalchemy import Connection, Row, insert, select
 
 from rowsmith.errors import ArtifactError, ChampionChanged, NotFoundError, StorageError, UsageError
 from rowsmith.registry.ledger import Action, Ledger, LedgerEntry, reigns
-from rowsmith.storage import archive
+from rowsmith.storage import archive, audit
 from rowsmith.storage.database import Database
 from rowsmith.storage.files import flush_folder, inside, sha256_of_file, writing_to
 from rowsmith.storage.tables import versions
@@ -299,6 +299,8 @@ class Registry:
             created=self._now().astimezone(UTC).isoformat(),
         )
         self._ledger.append(connection, entry)
+        details = {"from": entry.from_number, "to": entry.to_number, "reason": entry.reason}
+        audit.record(connection, actor=actor, action=action, subject=name, details=details, now=self._now())
         return entry
 
 

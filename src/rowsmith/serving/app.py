@@ -6,12 +6,19 @@ from pathlib import Path
 
 from flask import Flask
 
+from rowsmith.access.keyring import Keyring
+from rowsmith.access.keys import KeyStore
 from rowsmith.serving import api, errors, hot, measuring, pages, security
-from rowsmith.serving.addresses import is_loopback
 from rowsmith.serving.champion import ChampionHolder
+from rowsmith.serving.gate import Gate
 from rowsmith.serving.metrics import Meter
+from rowsmith.serving.permissions import role_for
+from rowsmith.serving.rate_limits import RateLimiter
+from rowsmith.serving.readiness import asks_for_keys
 from rowsmith.serving.services import Services, attach
+from rowsmith.serving.sessions import Sessions
 from rowsmith.settings import Settings
+from rowsmith.storage.secret_files import secret_file
 from rowsmith.workflows.project import Project
 
 STATIC_SECONDS = 31_536_000
@@ -31,15 +38,26 @@ def create_app(project: Project, settings: Settings, *, counters: Path | None = 
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_body_mb << 20
     app.config["MAX_FORM_PARTS"] = MAX_FORM_PARTS
     meter = Meter(counters)
-    site = Services(project, settings, ChampionHolder(project, project.recipe.name), meter)
+    gate = open_gate(project, settings, counters)
+    site = Services(project, settings, ChampionHolder(project, project.recipe.name), meter, gate)
     attach(app, site)
-    only_loopback = is_loopback(settings.host)
-    hot.register(app, site, lambda environ, _: security.admit(environ, only_loopback=only_loopback), api.HOT)
+    hot.register(app, site, lambda environ, endpoint: gate.admit(environ, role_for(endpoint)), api.HOT)
     # Measuring comes first, so that refused requests are counted too.
     measuring.register(app, meter)
-    security.register(app, host=settings.host)
+    security.register(app, gate)
     errors.register(app)
     pages.prepare(app)
     for blueprint in (*api.BLUEPRINTS, *pages.BLUEPRINTS):
         app.register_blueprint(blueprint)
     return app
+
+
+def open_gate(project: Project, settings: Settings, counters: Path | None) -> Gate:
+    """The gate of a project's keys; `counters` is a folder in which several processes share the rate limits."""
+    return Gate(
+        ask_for_keys=asks_for_keys(settings),
+        keyring=Keyring(lambda: KeyStore(project.database)),
+        sessions=Sessions(lambda: secret_file(project.store / "secrets" / "session.key")),
+        limiter=RateLimiter(counters),
+        rate=settings.rate_limit,
+    )

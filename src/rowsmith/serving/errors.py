@@ -41,6 +41,18 @@ class Kind:
 
 KINDS: tuple[Kind, ...] = (
     Kind("malformed-request", 400, "The request cannot be read", "The body is not valid JSON or not a valid form."),
+    Kind(
+        "key-required",
+        401,
+        "This server asks for a key",
+        "Send it in the header Authorization: Bearer KEY, or sign in with it. `rowsmith keys create` makes one.",
+    ),
+    Kind(
+        "not-permitted",
+        403,
+        "This key may not do that",
+        "Use a key of a higher role. `rowsmith keys create NAME --role ROLE` makes one.",
+    ),
     Kind("foreign-request", 403, "The request came from another site", "Pages of other sites may not use this server."),
     Kind("not-found", 404, "There is nothing here", "The address, the model or the version does not exist."),
     Kind("wrong-method", 405, "This address does not take that method", "The header Allow lists what it takes."),
@@ -72,6 +84,12 @@ KINDS: tuple[Kind, ...] = (
         "unreadable-file", 422, "The file cannot be read", "The file is damaged, or not of the kind that its name says."
     ),
     Kind(
+        "too-many-requests",
+        429,
+        "Too many requests",
+        "Wait for the seconds that the header Retry-After says, then go on more slowly.",
+    ),
+    Kind(
         "internal",
         500,
         "Something went wrong inside",
@@ -88,11 +106,13 @@ KINDS: tuple[Kind, ...] = (
 KIND = {kind.slug: kind for kind in KINDS}
 OF_STATUS = {
     400: "malformed-request",
+    401: "key-required",
     403: "foreign-request",
     404: "not-found",
     405: "wrong-method",
     413: "too-large",
     415: "wrong-content-type",
+    429: "too-many-requests",
 }
 
 

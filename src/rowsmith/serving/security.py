@@ -1,27 +1,25 @@
-"""Who may ask, and what a browser may do with the answer."""
+"""Every request through the gate, and what a browser may do with the answer."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
-from flask import Flask, request
+from flask import Flask, redirect, request
+from werkzeug.wrappers import Response
 
-from rowsmith.serving.addresses import is_loopback
-from rowsmith.serving.errors import Problem
+from rowsmith.serving.errors import Problem, for_machine
+from rowsmith.serving.gate import HEADERS, SAFE_METHODS, Gate
+from rowsmith.serving.permissions import role_for
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-FOREIGN_SITES = frozenset({"cross-site", "same-site"})
-
 # Everything comes from this server; nothing is inline. The report, which is one self-contained file, is served
 # under a policy of its own inside a sandbox (see pages/versions.py).
 POLICY = "Content-Security-Policy"
-HEADERS = [
+SECURITY_HEADERS = [
     (POLICY, "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"),
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "SAMEORIGIN"),
@@ -30,16 +28,25 @@ HEADERS = [
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
 ]
+# Only said over TLS, where it is heard.
+STRICT_TRANSPORT = ("Strict-Transport-Security", "max-age=31536000")
+# What a key opened is for whoever holds that key: no cache on the way may keep it.
+PRIVATE = ("Cache-Control", "no-store")
 
 
-def register(app: Flask, *, host: str) -> None:
-    """Headers on every answer; the gate before everything that Flask answers."""
-    only_loopback = is_loopback(host)
-    app.wsgi_app = _with_headers(app.wsgi_app)  # type: ignore[assignment, method-assign]
+def register(app: Flask, gate: Gate) -> None:
+    """The gate before every request, and headers on every answer."""
+    app.wsgi_app = _with_headers(app.wsgi_app, private=gate.asks_for_keys)  # type: ignore[assignment, method-assign]
 
     @app.before_request
-    def pass_the_gate() -> None:
-        admit(request.environ, only_loopback=only_loopback)
+    def pass_the_gate() -> Response | None:
+        try:
+            gate.admit(request.environ, role_for(request.endpoint))
+        except Problem as problem:
+            if problem.kind.slug == "key-required" and request.method in SAFE_METHODS and not for_machine():
+                return redirect(f"/sign-in?next={quote(request.full_path.rstrip('?'), safe='/')}", code=303)
+            raise
+        return None
 
     @app.before_request
     def refuse_nul() -> None:
@@ -47,34 +54,18 @@ def register(app: Flask, *, host: str) -> None:
             raise Problem("not-found", "no address has a NUL character")
 
 
-def admit(environ: WSGIEnvironment, *, only_loopback: bool) -> None:
-    """Refuse what a page of another site made a browser send. Raises Problem.
-
-    A server on loopback has no keys, so it answers only to the names of loopback: a foreign name that was made to
-    resolve to 127.0.0.1 (DNS rebinding) is refused.
-    """
-    if only_loopback and not _names_loopback(environ.get("HTTP_HOST", "")):
-        raise Problem("foreign-request", "this server answers to localhost only")
-    if environ["REQUEST_METHOD"] not in SAFE_METHODS and environ.get("HTTP_SEC_FETCH_SITE") in FOREIGN_SITES:
-        raise Problem("foreign-request", "this request was made by a page of another site")
-
-
-@lru_cache(maxsize=256)
-def _names_loopback(host: str) -> bool:
-    """Of a Host header, with a port or without."""
-    try:
-        return is_loopback(urlsplit(f"//{host}").hostname or "")
-    except ValueError:
-        return False
-
-
-def _with_headers(application: WSGIApplication) -> WSGIApplication:
+def _with_headers(application: WSGIApplication, *, private: bool) -> WSGIApplication:
     """Around the application and not inside it: a list joined to a list costs a request next to nothing."""
 
     def wrapped(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
-            own_policy = any(name == POLICY for name, _ in headers)
-            return start_response(status, headers + (HEADERS[1:] if own_policy else HEADERS), *error)
+            names = {name for name, _ in headers}
+            added = SECURITY_HEADERS[1:] if POLICY in names else SECURITY_HEADERS
+            if environ.get("wsgi.url_scheme") == "https":
+                added = [*added, STRICT_TRANSPORT]
+            if private and "Cache-Control" not in names:
+                added = [*added, PRIVATE]
+            return start_response(status, headers + added + environ.get(HEADERS, []), *error)
 
         return application(environ, start)
 

@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import tempfile
 import threading
 import time
@@ -24,8 +25,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rowsmith.errors import SettingsError, UsageError
+from rowsmith.errors import SettingsError
 from rowsmith.serving.addresses import is_loopback
+from rowsmith.serving.readiness import check_access, check_certificate, record_settings
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -40,9 +42,9 @@ WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
 PORT_SECONDS = 3.0
 READY_SECONDS = 60.0
 STOP_SECONDS = 15
-OPEN_WARNING = (
-    "WARNING: {address} can be reached from other machines, and this server asks nobody for a key. Whoever reaches it "
-    "can use the model, report outcomes and read every page."
+PLAIN_WARNING = (
+    "WARNING: {address} can be reached from other machines without encryption, keys included. Give it a certificate "
+    "(--tls-cert, --tls-key), or let a proxy in front of it speak HTTPS."
 )
 
 Say = Callable[[str], None]
@@ -53,28 +55,26 @@ def serve(
     project: Project,
     settings: Settings,
     *,
-    open_to_network: bool = False,
+    actor: str = "rowsmith serve",
     on_ready: Say = print,
     warn: Say = logger.warning,
 ) -> None:
     """Run until SIGINT or SIGTERM. Port 0 takes a free one.
 
-    `on_ready` is told the address as soon as a request to it is answered. Raises UsageError for an address other
-    than loopback without `open_to_network`, SettingsError for a host or port that cannot be listened on.
+    `on_ready` is told the address as soon as a request to it is answered; `actor` is who the audit says changed the
+    settings. Raises UsageError where keys are asked for and there is none, SettingsError for a host, port or
+    certificate that cannot be used.
     """
+    check_access(project, settings)
+    check_certificate(settings)
     port = claim(settings.host, settings.port)
-    address = url_of(settings.host, port)
-    if not is_loopback(settings.host):
-        if not open_to_network:
-            raise UsageError(
-                f"listening on {settings.host} would let other machines use this server without a key",
-                allowed="127.0.0.1, localhost or ::1",
-                next_step="put a reverse proxy that asks for a password in front, or say so: --open-to-network",
-            )
-        warn(OPEN_WARNING.format(address=address))
-    announce = partial(_announce, url_of(_reachable(settings.host), port), address, on_ready)
+    address = url_of(settings.host, port, tls=bool(settings.tls_cert))
+    if not is_loopback(settings.host) and not settings.tls_cert:
+        warn(PLAIN_WARNING.format(address=address))
+    record_settings(project, settings, actor=actor)
+    reach = url_of(_reachable(settings.host), port, tls=bool(settings.tls_cert))
     run = _granian if _has_granian() else _waitress
-    run(project, replace(settings, port=port), announce)
+    run(project, replace(settings, port=port), partial(_announce, reach, address, on_ready))
 
 
 def _has_granian() -> bool:
@@ -85,8 +85,9 @@ def _has_granian() -> bool:
     return True
 
 
-def url_of(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def url_of(host: str, port: int, *, tls: bool = False) -> str:
+    scheme = "https" if tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def claim(host: str, port: int) -> int:
@@ -120,7 +121,9 @@ def _reachable(host: str) -> str:
 
 def _announce(reach: str, address: str, on_ready: Say) -> None:
     deadline = time.monotonic() + READY_SECONDS
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    # Whether the certificate names this address does not matter here: the server asks itself whether it is up.
+    trusting = urllib.request.HTTPSHandler(context=ssl._create_unverified_context())
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), trusting)
     while time.monotonic() < deadline:
         try:
             opener.open(f"{reach}/health", timeout=READY_SECONDS).close()
@@ -135,7 +138,7 @@ def _announce(reach: str, address: str, on_ready: Say) -> None:
 
 def _granian(project: Project, settings: Settings, announce: Callable[[], None]) -> None:
     from granian import Granian
-    from granian.constants import Interfaces
+    from granian.constants import Interfaces, SSLProtocols
     from granian.log import LogLevels
 
     multiprocessing.set_start_method("spawn", force=True)
@@ -154,6 +157,9 @@ def _granian(project: Project, settings: Settings, announce: Callable[[], None])
         log_level=LogLevels.warning,
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_SECONDS,
+        ssl_cert=Path(settings.tls_cert) if settings.tls_cert else None,
+        ssl_key=Path(settings.tls_key) if settings.tls_key else None,
+        ssl_protocol_min=SSLProtocols.tls12,
     )
     server.on_startup(threading.Thread(target=announce, daemon=True).start)
     try:
@@ -183,6 +189,11 @@ def _waitress(project: Project, settings: Settings, announce: Callable[[], None]
 
     from rowsmith.serving.app import create_app
 
+    if settings.tls_cert:
+        raise SettingsError(
+            "TLS needs granian, which has no wheel for this platform",
+            next_step="let a proxy in front of the server speak HTTPS",
+        )
     app = create_app(project, settings)
     server = create_server(app, host=settings.host, port=settings.port, threads=THREADS, ident="rowsmith")
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))

@@ -9,6 +9,7 @@ from flask import Flask, current_app
 
 from rowsmith.monitoring.log import PredictionLog
 from rowsmith.serving.champion import ChampionHolder, Served
+from rowsmith.serving.gate import Gate
 from rowsmith.serving.metrics import Meter
 from rowsmith.settings import Settings
 from rowsmith.workflows.project import Project
@@ -26,6 +27,7 @@ class Services:
     settings: Settings
     champion: ChampionHolder
     meter: Meter
+    gate: Gate
 
     @property
     def log(self) -> PredictionLog | None:
@@ -42,6 +44,7 @@ class Services:
 
     def close(self) -> None:
         self.champion.close()
+        self.gate.close()
 
 
 def attach(app: Flask, services: Services) -> None:

@@ -177,7 +177,64 @@ TRAFFIC = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (REGISTRY, PREDICTION_LOG, TRAFFIC)
+ACCESS = Migration(
+    4,
+    "API keys, and a line for every change",
+    statements=(
+        """
+        CREATE TABLE rowsmith_keys (
+            number BIGINT NOT NULL PRIMARY KEY,
+            name TEXT NOT NULL,
+            role TEXT NOT NULL,
+            digest TEXT NOT NULL,
+            rate BIGINT,
+            expires BIGINT,
+            created BIGINT NOT NULL,
+            created_by TEXT NOT NULL,
+            revoked BIGINT,
+            last_used BIGINT
+        )
+        """,
+        "CREATE UNIQUE INDEX rowsmith_keys_digest ON rowsmith_keys (digest)",
+        """
+        CREATE TABLE rowsmith_audit (
+            position BIGINT NOT NULL PRIMARY KEY,
+            time BIGINT NOT NULL,
+            actor TEXT NOT NULL,
+            action TEXT NOT NULL,
+            subject TEXT NOT NULL,
+            details TEXT NOT NULL
+        )
+        """,
+    ),
+    sqlite=(
+        """
+        CREATE TRIGGER rowsmith_audit_no_update BEFORE UPDATE ON rowsmith_audit
+        BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END
+        """,
+        """
+        CREATE TRIGGER rowsmith_audit_no_delete BEFORE DELETE ON rowsmith_audit
+        BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END
+        """,
+        """
+        CREATE TRIGGER rowsmith_audit_no_replace BEFORE INSERT ON rowsmith_audit
+        WHEN EXISTS (SELECT 1 FROM rowsmith_audit WHERE position = NEW.position)
+        BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END
+        """,
+    ),
+    postgresql=(
+        """
+        CREATE FUNCTION rowsmith_refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'the audit is append-only'; END $$
+        """,
+        """
+        CREATE TRIGGER rowsmith_audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON rowsmith_audit
+        FOR EACH STATEMENT EXECUTE FUNCTION rowsmith_refuse_audit_change()
+        """,
+    ),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (REGISTRY, PREDICTION_LOG, TRAFFIC, ACCESS)
 
 
 def is_current(connection: Connection) -> bool:

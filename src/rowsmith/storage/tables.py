@@ -57,6 +57,33 @@ traffic = Table(
     Column("created", Text, nullable=False),
 )
 
+keys = Table(
+    "rowsmith_keys",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("digest", Text, nullable=False, comment="SHA-256 of the key, which is kept nowhere"),
+    Column("rate", BigInteger, comment="requests a minute; none is no limit of its own"),
+    Column("expires", BigInteger, comment="microseconds since 1970, UTC"),
+    Column("created", BigInteger, nullable=False, comment="microseconds since 1970, UTC"),
+    Column("created_by", Text, nullable=False),
+    Column("revoked", BigInteger, comment="microseconds since 1970, UTC"),
+    Column("last_used", BigInteger, comment="microseconds since 1970, UTC"),
+    Index("rowsmith_keys_digest", "digest", unique=True),
+)
+
+audit = Table(
+    "rowsmith_audit",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("time", BigInteger, nullable=False, comment="microseconds since 1970, UTC"),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("details", Text, nullable=False, comment="JSON"),
+)
+
 predictions = Table(
     "rowsmith_predictions",
     metadata,

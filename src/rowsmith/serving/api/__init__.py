@@ -3,8 +3,8 @@ answered before Flask."""
 
 from __future__ import annotations
 
-from rowsmith.serving.api import labels, models, operations, predict
+from rowsmith.serving.api import audit, labels, models, operations, predict
 
-BLUEPRINTS = (predict.blueprint, labels.blueprint, models.blueprint, operations.blueprint)
+BLUEPRINTS = (predict.blueprint, labels.blueprint, models.blueprint, operations.blueprint, audit.blueprint)
 
 HOT = (predict.HOT,)

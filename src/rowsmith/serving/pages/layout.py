@@ -9,8 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from flask import Flask, url_for
+from flask import Flask, request, url_for
 
+from rowsmith.serving.gate import CALLER, STRANGER
+from rowsmith.serving.permissions import role_for
 from rowsmith.serving.services import services
 from rowsmith.version import __version__
 
@@ -29,7 +31,11 @@ NAVIGATION = (
 def prepare(app: Flask) -> None:
     """Give the templates of an application their helpers."""
     app.jinja_env.globals.update(
-        static_url=static_url, navigation=NAVIGATION, rowsmith_version=__version__, served=_served
+        static_url=static_url,
+        navigation=_navigation,
+        signed_in=_signed_in,
+        rowsmith_version=__version__,
+        served=_served,
     )
     app.jinja_env.filters.update(
         figure=figure, score=score, percent=percent, when=when, whole=whole, plural=plural, label=label
@@ -46,6 +52,20 @@ def static_url(path: str) -> str:
 @cache
 def _hash_of(path: str) -> str:
     return hashlib.sha256((STATIC / path).read_bytes()).hexdigest()[:12]
+
+
+def _navigation() -> list[tuple[str, str]]:
+    """The pages that whoever asks may open."""
+    caller = request.environ.get(CALLER, STRANGER)
+    return [
+        (endpoint, name)
+        for endpoint, name in NAVIGATION
+        if caller is not STRANGER and caller.role >= (role_for(endpoint) or caller.role)
+    ]
+
+
+def _signed_in() -> bool:
+    return bool(request.environ.get(CALLER, STRANGER).by_session)
 
 
 def _served() -> Any:

@@ -1,0 +1,74 @@
+"""What people see of keys and of the audit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from rowsmith.cli import tables
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from rowsmith.types import JsonObject
+
+Parts = Iterator["RenderableType"]
+
+
+def key_made(document: JsonObject) -> Parts:
+    yield Text.assemble(
+        (f"Key {document['number']} for {document['name']}, role {document['role']}. ", "bold"),
+        "It is shown this once:",
+    )
+    yield Text(document["key"], style="bold green")
+    yield Text("Send it as the header  Authorization: Bearer KEY", style="dim")
+
+
+def keys(document: JsonObject) -> Parts:
+    if not document["keys"]:
+        yield Text("There is no key yet. Make one with: rowsmith keys create NAME --role predict")
+        return
+    table = tables.plain_table()
+    for name in ("number", "name", "role", "a minute", "created", "by", "ends", "last use"):
+        table.add_column(name)
+    for key in document["keys"]:
+        ended = key["revoked"] is not None
+        table.add_row(
+            str(key["number"]),
+            Text(key["name"]),
+            key["role"],
+            tables.NOTHING if key["rate"] is None else f"{key['rate']:,}",
+            _minute(key["created"]),
+            Text(key["created_by"]),
+            f"revoked {_minute(key['revoked'])}" if ended else _minute(key["expires"]),
+            _minute(key["last_used"]),
+            style="dim" if ended else "",
+        )
+    yield table
+
+
+def key_revoked(document: JsonObject) -> Parts:
+    yield Text(f"Key {document['number']} ({document['name']}) is revoked; servers refuse it within a second.")
+
+
+def audit_lines(document: JsonObject) -> Parts:
+    if not document["lines"]:
+        yield Text("Nothing was changed yet.")
+        return
+    table = tables.plain_table()
+    for name in ("time (UTC)", "who", "what", "of", "details"):
+        table.add_column(name)
+    for item in document["lines"]:
+        details = json.dumps(item["details"], ensure_ascii=False)
+        table.add_row(
+            item["time"][:19].replace("T", " "),
+            *(Text(text) for text in (item["actor"], item["action"], item["subject"], details)),
+        )
+    yield table
+
+
+def _minute(moment: str | None) -> str:
+    return tables.NOTHING if moment is None else moment[:16].replace("T", " ")
