@@ -156,7 +156,7 @@ class Settings:
 
 def environment() -> Mapping[str, str]:
     """All of it: secrets have names that the user chooses, and are looked up by those who are handed it."""
-    return os.environ
+    return dict(os.environ)
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
