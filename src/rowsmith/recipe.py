@@ -21,10 +21,20 @@ from rowsmith.types import ColumnKind, JsonObject, Task
 RECIPE_FILE = "rowsmith.toml"
 PASSWORD_WRITTEN_OUT = re.compile(r"[a-z][a-z0-9+.-]+://[^/?#]*:(?!\$\{)[^/?#]+@", re.IGNORECASE)
 WRITTEN_OUT = "secret_written_out"
+SECRET_HEADER = re.compile(r"auth|token|key|secret|cookie|pass", re.IGNORECASE)
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _written_out(where: str) -> PydanticCustomError:
+    return PydanticCustomError(
+        WRITTEN_OUT,
+        "a password is written out {place}, and a recipe is kept and shared: put ${VARIABLE} or ${file:PATH} in "
+        "its place",
+        {"place": where},
+    )
 
 
 class SqlSection(_Section):
@@ -40,6 +50,95 @@ class SqlSection(_Section):
         default_factory=dict,
         examples=[{"year": 2026}],
         description="values for the places that the query marks with a colon, as in :year",
+    )
+
+
+class HttpSection(_Section):
+    """How an address on the web is asked, page by page, and what it answers."""
+
+    format: Literal["json", "json-lines", "csv", "html", "file"] | None = Field(
+        None, description="what the answers are; told from their headers and the address when absent"
+    )
+    records: str | None = Field(
+        None,
+        examples=["data.items"],
+        description="the path to the rows in a JSON answer; its only list of objects when absent. Objects inside a row "
+        "become columns called outer.inner, lists stay JSON text",
+    )
+    params: dict[str, str | int | float | bool] = Field(
+        default_factory=dict, examples=[{"year": 2026}], description="parameters added to the address"
+    )
+    headers: dict[str, str] = Field(
+        default_factory=dict,
+        examples=[{"X-Api-Key": "${API_KEY}"}],
+        description="headers of every request; they never go to another host than the first",
+    )
+    bearer: str | None = Field(None, examples=["${API_TOKEN}"], description="a token for bearer authentication")
+    basic: str | None = Field(
+        None, examples=["user:${API_PASSWORD}"], description="user and password for basic authentication"
+    )
+    paging: Literal["none", "link", "page", "offset", "cursor"] | None = Field(
+        None, description="how the next page is asked for; a Link header is followed when absent"
+    )
+    page_param: str = Field("page", description="the parameter that numbers pages")
+    first_page: int = Field(1, ge=0, description="the number of the first page")
+    offset_param: str = Field("offset", description="the parameter that says how many rows to pass over")
+    size_param: str | None = Field(None, examples=["limit"], description="the parameter for rows a page")
+    page_size: int | None = Field(
+        None, examples=[100], ge=1, description="rows a page; a page with fewer is the last, otherwise an empty one is"
+    )
+    cursor_param: str = Field("cursor", description="the parameter that takes the cursor of the next page")
+    cursor_path: str = Field(
+        "next", description="where an answer has that cursor, or the address of the next page, such as meta.next"
+    )
+    since_param: str | None = Field(
+        None,
+        examples=["updated_since"],
+        description="the parameter that asks for rows from some value of the cursor column of [data.incremental] on",
+    )
+    max_pages: int | None = Field(None, examples=[1000], ge=1, description="more pages than this are an error")
+    timeout: float = Field(30.0, gt=0, description="seconds to wait for an answer, and for it to go on")
+    retries: int = Field(4, ge=0, le=20, description="how often to try again what may pass, with growing pauses")
+    rate: float | None = Field(
+        None, examples=[5.0], gt=0, description="requests a second, at most; 1 for web pages when absent"
+    )
+    max_mb: int = Field(10_000, ge=1, description="megabytes of all answers together, unpacked, at most")
+    certificates: str | None = Field(
+        None, examples=["ca.pem"], description="a file with certificates to trust besides the usual ones"
+    )
+
+    @field_validator("headers")
+    @classmethod
+    def _headers_name_their_secrets(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, text in value.items():
+            if SECRET_HEADER.search(name) and "${" not in text:
+                raise _written_out(f"in the header {name}")
+        return value
+
+    @field_validator("bearer", "basic")
+    @classmethod
+    def _login_names_its_secrets(cls, value: str | None) -> str | None:
+        if value is not None and "${" not in value:
+            raise _written_out("here")
+        return value
+
+
+class PageSection(_Section):
+    """Which rows a web page holds: a table, or parts of it that repeat."""
+
+    table: int | None = Field(None, examples=[2], ge=1, description="which table of the page, counted from 1")
+    caption: str | None = Field(None, examples=["Population"], description="a part of the table's caption or heading")
+    select: str | None = Field(None, examples=["table.data"], description="a CSS selector of the table")
+    rows: str | None = Field(
+        None, examples=["ul.products > li"], description="a CSS selector of each row, where the rows are no table"
+    )
+    fields: dict[str, str] = Field(
+        default_factory=dict,
+        examples=[{"name": "h3", "link": "a@href"}],
+        description="for each column a CSS selector inside the row: its text, or an attribute named after @",
+    )
+    next: str | None = Field(
+        None, examples=["a[rel=next]"], description="a CSS selector of the link to the next page, to be followed"
     )
 
 
@@ -90,17 +189,15 @@ class DataSection(_Section):
     header: bool | None = Field(None, description="whether the first line names the columns; detected when absent")
     sheet: str | None = Field(None, examples=["Sheet1"], description="of an Excel file; the first when absent")
     sql: SqlSection = SqlSection()
+    http: HttpSection = HttpSection()
+    page: PageSection = PageSection()
     incremental: IncrementalSection = IncrementalSection()
 
     @field_validator("source")
     @classmethod
     def _names_its_secrets(cls, value: str | None) -> str | None:
         if value is not None and PASSWORD_WRITTEN_OUT.match(value):
-            raise PydanticCustomError(
-                WRITTEN_OUT,
-                "a password is written out in this address, and a recipe is kept and shared: "
-                "put ${VARIABLE} or ${file:PATH} in its place",
-            )
+            raise _written_out("in this address")
         return value
 
 

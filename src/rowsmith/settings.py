@@ -117,6 +117,14 @@ SETTINGS: tuple[Setting, ...] = (
         "Whom `rowsmith monitor` tells about news, separated by spaces: log, file:PATH, https://... (a webhook), "
         "smtp://host?from=...&to=... (an e-mail).",
     ),
+    Setting(
+        "internal_addresses",
+        "ROWSMITH_INTERNAL_ADDRESSES",
+        (),
+        lambda text: tuple(text.split()),
+        "Internal hosts and networks (localhost, 10.1.0.0/16), separated by spaces, that the address in a recipe may "
+        "lead to; * for all. An address on the command line may lead anywhere.",
+    ),
     Setting("cores", "OMP_NUM_THREADS", 0, _threads, "Processor cores for training; 0 means all that are available."),
     Setting("no_color", "NO_COLOR", False, lambda text: text != "", "Plain output without colours when set."),
     Setting(
@@ -148,6 +156,7 @@ class Settings:
     max_rows: int = 10_000
     log_predictions: bool = True
     alerts: tuple[str, ...] = ()
+    internal_addresses: tuple[str, ...] = ()
     cores: int = 0
     no_color: bool = False
     debug: bool = False

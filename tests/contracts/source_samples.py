@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from rowsmith.recipe import DataSection
+from tests.web import Answer, Asked, WebServer
 
 ROWS = pl.DataFrame(
     {
@@ -53,4 +54,32 @@ def files(request: pytest.FixtureRequest, folder: Path) -> Sample:
     )
 
 
-SAMPLES: dict[str, Callable[[pytest.FixtureRequest, Path], Sample]] = {"dataframe": dataframe, "files": files}
+def http(request: pytest.FixtureRequest, folder: Path) -> Sample:
+    """An API that wants a token, and that calls the state of its rows by their number."""
+    rows = ROWS.to_dicts()
+
+    def answer(asked: Asked) -> Answer:
+        if asked.headers.get("authorization") != f"Bearer {SECRET}":
+            return Answer({"detail": "no such token"}, 401)
+        version = f'"{len(rows)}"'
+        return (
+            Answer(rows, headers={"ETag": version})
+            if asked.headers.get("if-none-match") != version
+            else Answer(status=304)
+        )
+
+    server = WebServer({"/rows": answer}).__enter__()
+    request.addfinalizer(lambda: server.__exit__(None, None, None))
+    return Sample(
+        origin=f"{server.url}/rows",
+        missing=f"{server.url}/none",
+        options=DataSection.model_validate({"http": {"bearer": "${SECRET}"}}),
+        add=lambda: rows.append({"id": 5, "name": "e", "amount": 5.0}),
+    )
+
+
+SAMPLES: dict[str, Callable[[pytest.FixtureRequest, Path], Sample]] = {
+    "dataframe": dataframe,
+    "http": http,
+    "files": files,
+}

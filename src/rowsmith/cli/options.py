@@ -81,6 +81,7 @@ def open_here(project: Path, config: Path | None = None) -> Project:
         database_url=settings.database_url,
         source_date_epoch=settings.source_date_epoch,
         environment=environment(),
+        internal_addresses=settings.internal_addresses,
     )
     if settings.cores and opened.recipe.train.cores is None:
         return with_recipe(opened, train={"cores": settings.cores})

@@ -69,10 +69,16 @@ def _mostly_look_like_numbers(numbers: Spellings) -> bool:
     return alike >= MIN_SHARE_ALIKE * sum(numbers.counts[:SAMPLE])
 
 
+def are_written_as_codes(spellings: Spellings) -> bool:
+    """Whether numbers would lose something: leading zeros, or digits beyond those that a number holds."""
+    return any(
+        LEADING_ZERO.fullmatch(value) or (len(value) > MAX_DIGITS and DIGITS.fullmatch(value))
+        for value in spellings.values
+    )
+
+
 def _are_codes(numbers: Spellings, *, has_nulls: bool) -> bool:
-    if any(LEADING_ZERO.fullmatch(value) for value in numbers.values):
-        return True
-    if any(len(value) > MAX_DIGITS and DIGITS.fullmatch(value) for value in numbers.values):
+    if are_written_as_codes(numbers):
         return True
     few = len(numbers.values) <= MAX_CODES and not has_nulls
     return few and all(SMALL_CODE.fullmatch(value) for value in numbers.values)

@@ -64,7 +64,12 @@ def take_snapshot(
     if source is None and location != "-" and "://" not in location:
         # A recipe's path is relative to its project, wherever the command runs.
         location = str(project.root / location)
-    context = Context(Secrets(project.environment, project.root), root=project.root, named_here=source is not None)
+    context = Context(
+        Secrets(project.environment, project.root),
+        root=project.root,
+        named_here=source is not None,
+        internal=project.internal_addresses,
+    )
     reading = read_batches(location, project.recipe.data, context)
     return project.snapshots.add(
         reading.batches, source=reading.description, facts=reading.facts, append_to=append_to, on_progress=on_progress

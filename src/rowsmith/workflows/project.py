@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -28,7 +28,8 @@ class Project:
     """A project folder. Opening one creates nothing; the store appears with the first thing kept in it.
 
     `source_date_epoch`, seconds since 1970, stands for now in everything that is kept, for repeatable builds.
-    `environment` is where ${VARIABLE} in the recipe is looked up.
+    `environment` is where ${VARIABLE} in the recipe is looked up; `internal_addresses` are what the recipe's source may
+    lead to though they are internal.
     """
 
     root: Path
@@ -37,6 +38,7 @@ class Project:
     database_url: str
     source_date_epoch: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    internal_addresses: tuple[str, ...] = ()
 
     def now(self) -> datetime:
         """The time that is written down."""
@@ -106,6 +108,7 @@ def open_project(
     database_url: str = "",
     source_date_epoch: int | None = None,
     environment: Mapping[str, str] | None = None,
+    internal_addresses: Sequence[str] = (),
 ) -> Project:
     """The project in a folder. Its recipe is `config`, or `rowsmith.toml` where there is one, or the defaults.
 
@@ -124,4 +127,4 @@ def open_project(
     recipe = Recipe.read(recipe_path) if recipe_path.is_file() else Recipe()
     folder = root / store
     url = database_url or f"sqlite:///{folder / 'rowsmith.db'}"
-    return Project(root, recipe, folder, url, source_date_epoch, environment or {})
+    return Project(root, recipe, folder, url, source_date_epoch, environment or {}, tuple(internal_addresses))

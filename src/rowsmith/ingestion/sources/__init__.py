@@ -15,6 +15,7 @@ from rowsmith.errors import RecipeError, SourceError, StorageError
 from rowsmith.ingestion.sources.address import scheme_of, secrets_in
 from rowsmith.ingestion.sources.dataframes import DataFrames, FrameTable
 from rowsmith.ingestion.sources.files import Files
+from rowsmith.ingestion.sources.http import Http
 from rowsmith.ingestion.sources.protocol import Context, Opened, Reading, Source, Table
 from rowsmith.ingestion.sources.secrets import Secrets
 from rowsmith.recipe import DataSection
@@ -22,7 +23,7 @@ from rowsmith.types import JsonObject
 
 __all__ = ["SOURCES", "Context", "Reading", "Secrets", "Source", "Table", "read_batches", "read_frame", "read_new"]
 
-SOURCES: tuple[Source, ...] = (DataFrames(), Files())
+SOURCES: tuple[Source, ...] = (DataFrames(), Http(), Files())
 
 
 def read_batches(source: object, options: DataSection | None = None, context: Context | None = None) -> Reading:

@@ -52,13 +52,14 @@ class Context:
     `secrets` fills in `${NAME}` and `${file:PATH}`; a source hands it every option that may hold one. `since` is the
     mark of the last complete reading (see `Opened.mark`), None at the first. Relative paths in options start from
     `root`. `named_here` is whether the user named the origin in this very call; otherwise it comes from a recipe,
-    which may be somebody else's.
+    which may be somebody else's. `internal` are hosts and networks that may be read though they are internal.
     """
 
     secrets: Secrets = field(default_factory=Secrets)
     since: JsonObject | None = None
     root: Path = Path()
     named_here: bool = True
+    internal: tuple[str, ...] = ()
 
 
 def no_mark() -> JsonObject | None:
