@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rowsmith.storage.database import Database, open_database
-from tests.servers import PostgresServer, find_postgresql
+from tests.servers import MariaServer, PostgresServer, find_mariadb, find_postgresql
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +18,20 @@ def postgresql() -> Iterator[PostgresServer]:
     if binaries is None:
         pytest.skip("no PostgreSQL server is installed")
     server = PostgresServer(binaries)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaServer]:
+    """A running MariaDB server; mark the tests that use it with `mariadb`."""
+    program = find_mariadb()
+    if program is None:
+        pytest.skip("no MariaDB server is installed")
+    server = MariaServer(program)
     try:
         server.start()
         yield server

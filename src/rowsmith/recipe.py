@@ -7,12 +7,11 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_core import PydanticCustomError
 
 from rowsmith.errors import RecipeError
 from rowsmith.schema import Policy
@@ -20,7 +19,6 @@ from rowsmith.types import ColumnKind, JsonObject, Task
 
 RECIPE_FILE = "rowsmith.toml"
 PASSWORD_WRITTEN_OUT = re.compile(r"[a-z][a-z0-9+.-]+://[^/?#]*:(?!\$\{)[^/?#]+@", re.IGNORECASE)
-WRITTEN_OUT = "secret_written_out"
 SECRET_HEADER = re.compile(r"auth|token|key|secret|cookie|pass", re.IGNORECASE)
 
 
@@ -28,12 +26,10 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def _written_out(where: str) -> PydanticCustomError:
-    return PydanticCustomError(
-        WRITTEN_OUT,
-        "a password is written out {place}, and a recipe is kept and shared: put ${VARIABLE} or ${file:PATH} in "
-        "its place",
-        {"place": where},
+def _written_out(where: str) -> ValueError:
+    return ValueError(
+        f"a password is written out {where}, and a recipe is kept and shared: put ${{VARIABLE}} or ${{file:PATH}} in "
+        "its place"
     )
 
 
@@ -362,6 +358,17 @@ class Recipe(_Section):
         _change(data, sections, type(self))
         return Recipe.from_dict(data)
 
+    def asking(self, table: str | None, query: str | None, params: Mapping[str, str]) -> Recipe:
+        """A copy that asks a database for another table or query, or for the same with other values.
+
+        A value that is written as a number is one.
+        """
+        sql = self.data.sql
+        chosen = {"table": table, "query": query} if table or query else {"table": sql.table, "query": sql.query}
+        values = {**({} if table or query else sql.params), **{name: _scalar(text) for name, text in params.items()}}
+        asked = {**self.data.model_dump(mode="json"), "sql": {**chosen, "params": values}}
+        return Recipe.from_dict({**self.model_dump(mode="json"), "data": asked})
+
     def to_dict(self) -> JsonObject:
         return self.model_dump(mode="json")
 
@@ -370,6 +377,15 @@ class Recipe(_Section):
         """SHA-256 of the canonical JSON, as hexadecimal text."""
         text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _scalar(text: str) -> str | int | float:
+    """As JSON writes numbers, so that 007 stays a text."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else text
 
 
 def section_class(annotation: Any) -> type[_Section] | None:
@@ -391,8 +407,9 @@ def _explain(error: Any) -> str:
     place = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return f"there is no setting {place}{_similar(error['loc'])}"
-    if error["type"] == WRITTEN_OUT:
-        return f"{place}: {error['msg']}"
+    if error["type"] == "value_error":
+        # Of a validator of ours, which says it all; what was received may be a secret.
+        return f"{place}: {error['ctx']['error']}"
     return f"{place}: {error['msg'][0].lower()}{error['msg'][1:]}, but got {error['input']!r}"
 
 

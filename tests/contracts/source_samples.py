@@ -11,8 +11,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from sqlalchemy import BigInteger, Column, Double, MetaData, String, Table, create_engine
 
 from rowsmith.recipe import DataSection
+from tests.servers import MariaServer, PostgresServer, free_port
 from tests.web import Answer, Asked, WebServer
 
 ROWS = pl.DataFrame(
@@ -22,6 +24,7 @@ ROWS = pl.DataFrame(
         "amount": [0.5, None, -2.25, 1e9],
     }
 )
+FIFTH = pl.DataFrame({"id": [5], "name": ["e"], "amount": [5.0]})
 SECRET = "hush/p@ss word"
 
 
@@ -50,7 +53,7 @@ def files(request: pytest.FixtureRequest, folder: Path) -> Sample:
     return Sample(
         origin=place,
         missing=folder / "none.csv",
-        add=lambda: pl.DataFrame({"id": [5], "name": ["e"], "amount": [5.0]}).write_csv(place / "2.csv"),
+        add=lambda: FIFTH.write_csv(place / "2.csv"),
     )
 
 
@@ -78,8 +81,68 @@ def http(request: pytest.FixtureRequest, folder: Path) -> Sample:
     )
 
 
+def sqlite(request: pytest.FixtureRequest, folder: Path) -> Sample:
+    path = folder / "rows.db"
+    _fill(f"sqlite:///{path}")
+    return Sample(
+        origin=path,
+        missing="sqlite:///none.db",
+        options=reading(cursor="id"),
+        add=lambda: _fill(f"sqlite:///{path}", FIFTH),
+    )
+
+
+def postgresql(request: pytest.FixtureRequest, folder: Path) -> Sample:
+    server: PostgresServer = request.getfixturevalue("postgresql")
+    url = server.new_database()
+    inside = url.replace("postgresql://", "postgresql+psycopg://")
+    _fill(inside)
+    return Sample(
+        origin=server.over_the_network(url),
+        missing=f"postgresql://reader:${{SECRET}}@127.0.0.1:{free_port()}/none",
+        options=reading(cursor="id"),
+        add=lambda: _fill(inside, FIFTH),
+    )
+
+
+def database(request: pytest.FixtureRequest, folder: Path) -> Sample:
+    server: MariaServer = request.getfixturevalue("mariadb")
+    address = server.new_database()
+    login = f"mysql+pymysql://root@/{address.rpartition('/')[2]}?unix_socket={server.socket}"
+    _fill(login)
+    return Sample(
+        origin=address,
+        missing=f"mysql://rowsmith:${{SECRET}}@127.0.0.1:{free_port()}/none",
+        options=reading(cursor="id"),
+        add=lambda: _fill(login, FIFTH),
+    )
+
+
+def reading(**incremental: str) -> DataSection:
+    return DataSection.model_validate({"sql": {"table": "rows_of_it"}, "incremental": incremental})
+
+
+def _fill(url: str, rows: pl.DataFrame = ROWS) -> None:
+    """Put rows into the table rows_of_it, which comes to be with the first."""
+    engine = create_engine(url)
+    table = Table(
+        "rows_of_it",
+        MetaData(),
+        Column("id", BigInteger, primary_key=True),
+        Column("name", String(100)),
+        Column("amount", Double),
+    )
+    with engine.begin() as connection:
+        table.create(connection, checkfirst=True)
+        connection.execute(table.insert(), rows.to_dicts())
+    engine.dispose()
+
+
 SAMPLES: dict[str, Callable[[pytest.FixtureRequest, Path], Sample]] = {
     "dataframe": dataframe,
+    "postgresql": postgresql,
+    "sqlite": sqlite,
+    "database": database,
     "http": http,
     "files": files,
 }

@@ -242,7 +242,7 @@ def test_a_server_that_is_not_there(address: str) -> None:
 @pytest.mark.postgresql
 def test_a_database_that_does_not_exist(postgresql: PostgresServer) -> None:
     with pytest.raises(StorageError, match=r"does not exist.*createdb"):
-        open_database(f"postgresql://rowsmith@/nowhere?host={postgresql.folder}")
+        open_database(f"postgresql://rowsmith@/nowhere?host={postgresql.folder}&port={postgresql.port}")
 
 
 @pytest.mark.postgresql

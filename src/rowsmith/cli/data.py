@@ -11,10 +11,14 @@ from rowsmith.cli.options import (
     ConfigOption,
     DebugOption,
     JsonOption,
+    ParamOption,
     ProjectOption,
+    QueryOption,
     SourceArgument,
+    TableOption,
     TargetOption,
     open_here,
+    with_query,
     with_recipe,
 )
 
@@ -24,6 +28,9 @@ BAD_DATA = 3
 def ingest(
     data: SourceArgument = None,
     target: TargetOption = None,
+    table: TableOption = None,
+    query: QueryOption = None,
+    param: ParamOption = None,
     append_to: Annotated[
         str | None, typer.Option("--append-to", metavar="ID", help="A snapshot that these rows come after.")
     ] = None,
@@ -36,7 +43,7 @@ def ingest(
 
     The same rows give the same snapshot. The schema is written to schema.toml, to be read and corrected.
 
-    [dim]Example:[/] rowsmith ingest 'data/*.parquet' --target churned
+    [dim]Example:[/] rowsmith ingest 'postgresql://reader:${PASSWORD}@host/shop' --table sales.loans --target churned
     """
     from rowsmith.cli import documents, views
     from rowsmith.cli.output import answer
@@ -44,6 +51,7 @@ def ingest(
     from rowsmith.workflows.ingest import ingest as work
 
     opened = with_recipe(open_here(project, config), target={"column": target})
+    opened = with_query(opened, table, query, param)
     with watch() as progress:
         ingested = work(opened, data, append_to=append_to, on_progress=progress)
     answer(documents.of_ingested(ingested, str(opened.schema_path)), views.ingested, as_json=as_json)
@@ -52,6 +60,9 @@ def ingest(
 def check(
     data: SourceArgument = None,
     target: TargetOption = None,
+    table: TableOption = None,
+    query: QueryOption = None,
+    param: ParamOption = None,
     snapshot: Annotated[
         str | None, typer.Option("--snapshot", metavar="ID", help="Check rows that were read before.")
     ] = None,
@@ -75,6 +86,7 @@ def check(
     if data is not None and snapshot is not None:
         raise UsageError("name either DATA or --snapshot, not both")
     opened = with_recipe(open_here(project, config), target={"column": target})
+    opened = with_query(opened, table, query, param)
     with watch() as progress:
         chosen = find_snapshot(opened, snapshot) if data is None else take_snapshot(opened, data, on_progress=progress)
         ingested = examine(opened, chosen, on_progress=progress)

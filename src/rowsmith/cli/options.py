@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rowsmith.workflows.project import Project
 
 COMMON = "Everywhere"
+DATABASE = "Databases"
 
 ProjectOption: TypeAlias = Annotated[
     Path, typer.Option("--project", metavar="DIR", help="The project's folder.", rich_help_panel=COMMON)
@@ -66,6 +67,19 @@ TargetOption: TypeAlias = Annotated[
     str | None,
     typer.Option("--target", "-t", metavar="COLUMN", help="The column to predict.", show_default="the recipe's"),
 ]
+TableOption: TypeAlias = Annotated[
+    str | None, typer.Option("--table", metavar="NAME", help="A table of a database.", rich_help_panel=DATABASE)
+]
+QueryOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--query", metavar="SQL", help="A query that reads, or a file that ends in .sql.", rich_help_panel=DATABASE
+    ),
+]
+ParamOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--param", metavar="NAME=VALUE", help="A value for :NAME in the query.", rich_help_panel=DATABASE),
+]
 HERE = Path()
 
 
@@ -94,6 +108,16 @@ def who(command: str) -> str:
         return f"{getpass.getuser()} ({command})"
     except (OSError, KeyError, ImportError):
         return command
+
+
+def with_query(project: Project, table: str | None, query: str | None, params: list[str] | None) -> Project:
+    """The project with what to ask a database for, in place of what its recipe says."""
+    from rowsmith.errors import UsageError
+
+    pairs = [pair.partition("=") for pair in params or ()]
+    if wrong := next((name for name, mark, _ in pairs if not name or not mark), None):
+        raise UsageError("a value has a name", where="--param", received=wrong, allowed="NAME=VALUE")
+    return project.with_recipe(project.recipe.asking(table, query, {name: value for name, _, value in pairs}))
 
 
 def with_recipe(project: Project, **sections: dict[str, Any]) -> Project:

@@ -14,15 +14,19 @@ from rowsmith.cli.options import (
     CoresOption,
     DebugOption,
     JsonOption,
+    ParamOption,
     ProjectOption,
     PromoteOption,
+    QueryOption,
     SecondsOption,
     SeedOption,
     SourceArgument,
+    TableOption,
     TargetOption,
     TrialsOption,
     VersionArgument,
     open_here,
+    with_query,
     with_recipe,
 )
 
@@ -42,6 +46,9 @@ TaskOption = Annotated[
 def run(
     data: SourceArgument = None,
     target: TargetOption = None,
+    table: TableOption = None,
+    query: QueryOption = None,
+    param: ParamOption = None,
     seconds: SecondsOption = None,
     metric: MetricOption = None,
     task: TaskOption = None,
@@ -68,6 +75,7 @@ def run(
         target={"column": target, "metric": metric, "task": task},
         train={"seconds": seconds, "max_trials": max_trials, "cores": cores, "seed": seed},
     )
+    opened = with_query(opened, table, query, param)
     with watch() as progress:
         outcome = work(opened, data, on_progress=progress)
     finish(outcome, as_json=as_json, wanted=True)

@@ -61,7 +61,7 @@ def take_snapshot(
         raise RecipeError(
             "there is nothing to read", next_step="name a file, or set source under [data] in rowsmith.toml"
         )
-    if source is None and location != "-" and "://" not in location:
+    if source is None and location != "-" and "://" not in location and "${" not in location:
         # A recipe's path is relative to its project, wherever the command runs.
         location = str(project.root / location)
     context = Context(

@@ -13,17 +13,20 @@ import polars as pl
 from rowsmith.conform.plain import final_type
 from rowsmith.errors import RecipeError, SourceError, StorageError
 from rowsmith.ingestion.sources.address import scheme_of, secrets_in
+from rowsmith.ingestion.sources.databases.postgresql import PostgreSQL
+from rowsmith.ingestion.sources.databases.server import DatabaseServer
+from rowsmith.ingestion.sources.databases.sqlite import SqliteFile
 from rowsmith.ingestion.sources.dataframes import DataFrames, FrameTable
 from rowsmith.ingestion.sources.files import Files
 from rowsmith.ingestion.sources.http import Http
 from rowsmith.ingestion.sources.protocol import Context, Opened, Reading, Source, Table
-from rowsmith.ingestion.sources.secrets import Secrets
+from rowsmith.ingestion.sources.secrets import REFERENCE, Secrets
 from rowsmith.recipe import DataSection
 from rowsmith.types import JsonObject
 
 __all__ = ["SOURCES", "Context", "Reading", "Secrets", "Source", "Table", "read_batches", "read_frame", "read_new"]
 
-SOURCES: tuple[Source, ...] = (DataFrames(), Http(), Files())
+SOURCES: tuple[Source, ...] = (DataFrames(), PostgreSQL(), SqliteFile(), DatabaseServer(), Http(), Files())
 
 
 def read_batches(source: object, options: DataSection | None = None, context: Context | None = None) -> Reading:
@@ -76,6 +79,9 @@ def read_frame(source: object, options: DataSection | None = None, context: Cont
 
 
 def _open(source: object, options: DataSection, context: Context) -> Opened | None:
+    if isinstance(source, str) and REFERENCE.fullmatch(source):
+        # The whole address is a secret, such as ${DATABASE_URL}.
+        source = context.secrets.fill(source, where="data.source")
     if scheme_of(source):
         for secret in secrets_in(str(source)):
             context.secrets.keep(secret)

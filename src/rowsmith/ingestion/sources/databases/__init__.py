@@ -1,0 +1,1 @@
+"""Databases: what the sources for PostgreSQL, for other servers and for SQLite files have in common."""
