@@ -84,7 +84,7 @@ class Fault:
     """One thing wrong with one value, or with one column where `row` is None.
 
     `row` counts from 0 in the order received. `code` is one of `missing_column`, `unknown_column`,
-    `missing_value`, `wrong_type`, `unseen_category`, `out_of_range`.
+    `missing_value`, `wrong_type`, `unseen_category`, `out_of_range`, `not_expected`.
     """
 
     code: str

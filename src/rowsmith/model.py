@@ -115,7 +115,7 @@ class TrainedModel:
     is_pool: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "conformer", Conformer(self.schema))
+        object.__setattr__(self, "conformer", Conformer(self.schema, self.recipe.expect))
         object.__setattr__(self, "labels", self.schema.labels)
 
     conformer: Conformer = field(init=False, repr=False, compare=False)

@@ -8,10 +8,11 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from rowsmith.errors import RecipeError
 from rowsmith.schema import Policy
@@ -19,6 +20,8 @@ from rowsmith.types import ColumnKind, JsonObject, Task
 
 RECIPE_FILE = "rowsmith.toml"
 PASSWORD_WRITTEN_OUT = re.compile(r"[a-z][a-z0-9+.-]+://[^/?#]*:(?!\$\{)[^/?#]+@", re.IGNORECASE)
+AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(second|minute|hour|day|week)s?")
+ORDERED = (ColumnKind.NUMBER, ColumnKind.INTEGER, ColumnKind.DATETIME)
 SECRET_HEADER = re.compile(r"auth|token|key|secret|cookie|pass", re.IGNORECASE)
 
 
@@ -315,6 +318,90 @@ class ChecksSection(_Section):
     ignore: tuple[str, ...] = Field((), description="codes of checks whose findings are accepted")
 
 
+class ColumnExpectation(_Section):
+    """What must hold of the values of one column."""
+
+    type: ColumnKind | None = Field(None, description="what every value can be read as")
+    min: float | str | None = Field(None, description="no number, or date, below this one")
+    max: float | str | None = Field(None, description="no number, or date, above this one")
+    pattern: str | None = Field(None, description="a regular expression that every value matches as a whole")
+    values: tuple[str, ...] = Field((), description="the only values there are, as text")
+    max_missing: float | None = Field(None, ge=0, le=1, description="share of rows without a value, at most")
+    unique: bool = Field(False, description="no value stands in two rows")
+    max_age: str | None = Field(None, description="how old the newest date may be, such as 2 days")
+
+    @field_validator("min", "max", mode="before")
+    @classmethod
+    def _dates_as_text(cls, value: Any) -> Any:
+        """TOML has dates of its own."""
+        return value.isoformat() if isinstance(value, date) else value
+
+    @field_validator("type")
+    @classmethod
+    def _is_a_type(cls, value: ColumnKind | None) -> ColumnKind | None:
+        if value in (ColumnKind.IDENTIFIER, ColumnKind.CONSTANT):
+            raise ValueError("any value can be an identifier or a constant")
+        return value
+
+    @field_validator("pattern")
+    @classmethod
+    def _is_a_pattern(cls, value: str | None) -> str | None:
+        try:
+            re.compile(value or "")
+        except re.error as problem:
+            raise ValueError(f"this is no regular expression: {problem}") from problem
+        return value
+
+    @field_validator("max_age")
+    @classmethod
+    def _is_an_age(cls, value: str | None) -> str | None:
+        if value is not None and not AGE.fullmatch(value):
+            raise ValueError("a number of seconds, minutes, hours, days or weeks, such as 2 days")
+        return value
+
+    @model_validator(mode="after")
+    def _has_an_order(self) -> ColumnExpectation:
+        dates = [bound for bound in (self.min, self.max) if isinstance(bound, str)]
+        for bound in dates:
+            try:
+                datetime.fromisoformat(bound)
+            except ValueError as problem:
+                raise ValueError(f"{bound} is neither a number nor a date such as 2024-01-31") from problem
+        if self.type not in (None, *ORDERED) and (self.min is not None or self.max is not None):
+            raise ValueError(f"a {self.type} has no order that min and max could mean")
+        if self.min is not None and self.max is not None:
+            if len(dates) == 1:
+                raise ValueError("min and max are two numbers or two dates")
+            if self.min > self.max:  # type: ignore[operator]
+                raise ValueError("min is above max")
+        return self
+
+
+def seconds_of(age: str) -> float:
+    """ "2 days" as seconds; the text was checked before."""
+    found = AGE.fullmatch(age)
+    assert found is not None
+    return float(found[1]) * {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}[found[2]]
+
+
+class ExpectSection(_Section):
+    """What must hold of the rows: enforced when they are read, before training, and on requests.
+
+    A reading that breaks it keeps nothing; a row of a request that does is refused like one that breaks the schema.
+    """
+
+    min_rows: int | None = Field(None, examples=[1000], ge=0, description="rows of the table, at least")
+    max_rows: int | None = Field(None, examples=[1_000_000], ge=1, description="rows of the table, at most")
+    unique: tuple[str, ...] = Field(
+        (), examples=[["account", "month"]], description="columns whose values together stand in one row alone"
+    )
+    columns: dict[str, ColumnExpectation] = Field(
+        default_factory=dict,
+        examples=[{"age": {"type": "integer", "min": 0, "max": 120, "max_missing": 0.1}}],
+        description="what must hold of a column: type, min, max, pattern, values, max_missing, unique, max_age",
+    )
+
+
 class Recipe(_Section):
     """Everything that decides which model comes out of which rows."""
 
@@ -330,6 +417,7 @@ class Recipe(_Section):
     gates: GatesSection = GatesSection()
     monitor: MonitorSection = MonitorSection()
     checks: ChecksSection = ChecksSection()
+    expect: ExpectSection = ExpectSection()
 
     @classmethod
     def from_dict(cls, data: JsonObject, *, where: str = "recipe") -> Recipe:

@@ -14,6 +14,7 @@ from rowsmith.conform.faults import Faults
 from rowsmith.conform.rule import ABSENT, DOUBTFUL, Rule, show
 from rowsmith.conform.series import is_cast
 from rowsmith.errors import Fault
+from rowsmith.recipe import ExpectSection
 from rowsmith.schema import Schema
 from rowsmith.types import Rows
 
@@ -37,9 +38,10 @@ class ConformingRow:
 class Conformer:
     """Columns that the schema knows but that are no features (target, ignored, ...) may be there, and are dropped."""
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, expect: ExpectSection | None = None) -> None:
         self.schema = schema
-        self._rules = {column.name: Rule(column) for column in schema.features}
+        expected = expect.columns if expect is not None else {}
+        self._rules = {column.name: Rule(column, expected.get(column.name)) for column in schema.features}
         self._quick = tuple((name, rule.quick) for name, rule in self._rules.items())
         self._known = frozenset(schema.names)
         self._watches_names = schema.policies.unknown_column != "accept"
@@ -101,7 +103,7 @@ class Conformer:
         absent = [name for name in self._rules if name not in present]
         for name in absent:
             rule = self._rules[name]
-            if not rule.column.is_optional:
+            if not rule.column.is_optional or (rule.expected is not None and rule.expected.must_be_there):
                 message = f'the column "{name}" is missing{_suggestion(name, strangers)}'
                 faults.add("missing_column", name, message, allowed=rule.allowed)
         if self._watches_names:
@@ -119,6 +121,9 @@ class Conformer:
         departing = rule.departing(values)
         if departing is not None:
             faults.add_rows(rule.departure_code, rule, departing, raw)
+        refused = None if rule.expected is None else rule.expected.refused(raw)
+        if refused is not None:
+            faults.add_rows("not_expected", rule, refused if wrong is None else refused & ~wrong, raw)
         return values
 
 
@@ -140,6 +145,10 @@ def _conform_value(rule: Rule, value: Any, faults: Faults) -> Any:
     elif rule.departs(result):
         code, received = rule.departure_code, show(value)
         faults.add(code, column.name, rule.message(code, received), received=received, allowed=rule.allowed)
+    if rule.expected is not None and not rule.expected.accepts(value):
+        code, received = "not_expected", show(value)
+        allowed = rule.allowed_for(code)
+        faults.add(code, column.name, rule.message(code, received), received=received, allowed=allowed)
     return result
 
 

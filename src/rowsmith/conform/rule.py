@@ -10,9 +10,11 @@ from typing import Any
 
 import polars as pl
 
+from rowsmith.conform.expected import Expected, kind_of, same_reading
 from rowsmith.conform.parsing import Value, converter, plain
 from rowsmith.conform.series import DTYPES, EPOCH, conform_series
-from rowsmith.schema import NUMERIC_KINDS, Column
+from rowsmith.recipe import ColumnExpectation
+from rowsmith.schema import NUMERIC_KINDS, Column, Parsing
 from rowsmith.types import ColumnKind
 
 ABSENT = object()
@@ -31,16 +33,18 @@ NOUNS = {
 
 
 class Rule:
-    """`levels` are those of a category whose every level is known; `low` and `high` bound a number or a date."""
+    """`levels` are those of a category whose every level is known; `low` and `high` bound a number or a date;
+    `expected` is what the recipe says of the values besides, None where it says nothing."""
 
-    def __init__(self, column: Column) -> None:
+    def __init__(self, column: Column, expectation: ColumnExpectation | None = None) -> None:
         self.column = column
+        self.expected = _expected(column, expectation)
         self.convert = converter(column.kind, column.parsing)
         self.levels = _levels(column)
         self.low, self.high = _bounds(column)
         self.departure_code = "out_of_range" if self.levels is None else "unseen_category"
         self.allowed = self._allowed()
-        self.quick = self._quick()
+        self.quick = self._quick() if self.expected is None else _careful(self._quick(), self.expected)
 
     def series(self, raw: pl.Series) -> tuple[pl.Series, pl.Series | None]:
         """See `conform_series`."""
@@ -87,8 +91,13 @@ class Rule:
                 return f"{start} no value, and always had one in training"
             case "unseen_category":
                 return f"{start} {shown}, which training did not see"
+            case "not_expected":
+                return f"{start} {shown or 'no value'}, which is not as expected"
             case _:
                 return f"{start} {shown}, outside the range of training"
+
+    def allowed_for(self, code: str) -> str:
+        return self.expected.sentence if code == "not_expected" and self.expected is not None else self.allowed
 
     def _allowed(self) -> str:
         column = self.column
@@ -149,6 +158,24 @@ class Rule:
             return other(value)
 
         return quick
+
+
+def _expected(column: Column, expectation: ColumnExpectation | None) -> Expected | None:
+    if expectation is None:
+        return None
+    parsing = column.parsing if same_reading(kind_of(expectation), column.kind) else Parsing(nulls=column.parsing.nulls)
+    expected = Expected(expectation, parsing)
+    return None if expected.says_nothing else expected
+
+
+def _careful(quick: Callable[[Any], Any], expected: Expected) -> Callable[[Any], Any]:
+    """The quick look, which doubts what is not as expected too."""
+
+    def look(value: Any) -> Any:
+        result = quick(value)
+        return result if expected.accepts(None if value is ABSENT else value) else DOUBTFUL
+
+    return look
 
 
 def show(value: Any) -> str:

@@ -13,6 +13,7 @@ import polars as pl
 from rowsmith.conform import Conformer
 from rowsmith.errors import ChecksFailed, NotFoundError, RecipeError, SchemaError
 from rowsmith.ingestion.checks import CHECKS, run_checks
+from rowsmith.ingestion.expectations import expecting, require
 from rowsmith.ingestion.infer import infer_schema
 from rowsmith.ingestion.schema_file import read_schema, write_schema
 from rowsmith.ingestion.snapshot import Snapshot
@@ -71,8 +72,11 @@ def take_snapshot(
         internal=project.internal_addresses,
     )
     reading = read_batches(location, project.recipe.data, context)
+    batches = expecting(
+        reading.batches, project.recipe.expect, now=project.now(), is_whole=append_to is None and not reading.only_new
+    )
     return project.snapshots.add(
-        reading.batches, source=reading.description, facts=reading.facts, append_to=append_to, on_progress=on_progress
+        batches, source=reading.description, facts=reading.facts, append_to=append_to, on_progress=on_progress
     )
 
 
@@ -84,6 +88,7 @@ def examine(project: Project, snapshot: Snapshot, *, on_progress: OnProgress = n
     frame = plugins.apply(raw)
     with _naming(snapshot.source):
         schema = settle_schema(project, frame)
+        require(frame, project.recipe.expect, schema, now=project.now())
     _require_known_checks(project.recipe, plugins)
     findings = (*run_checks(frame, schema, project.recipe), *plugins.run_checks(frame))
     return Ingested(snapshot, raw, frame, schema, findings, plugins)

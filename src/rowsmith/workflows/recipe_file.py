@@ -91,7 +91,8 @@ def _section_of(values: Mapping[str, Any], section: str) -> Mapping[str, Any]:
 def to_toml(value: Any) -> str:
     """A value of a recipe as TOML; JSON writes the same text, numbers, booleans and lists."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{json.dumps(key)} = {to_toml(item)}" for key, item in value.items()) + "}"
+        pairs = ((key, item) for key, item in value.items() if item is not None)  # TOML has no null
+        return "{" + ", ".join(f"{json.dumps(key)} = {to_toml(item)}" for key, item in pairs) + "}"
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -127,6 +128,8 @@ def _type_in_words(annotation: Any) -> str:
         return names[annotation]
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return _one_of([member.value for member in annotation])
+    if section_class(annotation):
+        return "what is said of it"
     origin, inside = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return _one_of(inside)
