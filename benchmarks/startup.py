@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from rowsmith.workflows.init import needed_distributions
+from rowsmith.workflows.pins import needed_distributions
 
 COMMANDS = {
     "import rowsmith": ([sys.executable, "-c", "import rowsmith"], 0.2),
@@ -49,7 +49,7 @@ def measure(command: list[str]) -> float:
 def install_sizes() -> dict[str, int]:
     """Bytes on disk of Rowsmith and of each distribution that its default install needs."""
     sizes: dict[str, int] = {}
-    for name, distribution in needed_distributions().items():
+    for name, distribution in needed_distributions("rowsmith").items():
         paths = [Path(str(distribution.locate_file(file))) for file in distribution.files or ()]
         sizes[name] = sum(path.stat().st_size for path in paths if path.is_file())
     return sizes

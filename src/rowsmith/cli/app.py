@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rowsmith.cli import access, data, lifecycle, prediction, start, training
+from rowsmith.cli import access, data, lifecycle, prediction, shipping, start, training
 from rowsmith.version import __version__
 
 COMMANDS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
@@ -16,6 +16,7 @@ COMMANDS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
     ("Data", (data.ingest, data.check)),
     ("Training", (training.run, training.train, training.leaderboard, training.show, training.report)),
     ("Prediction", (prediction.predict, prediction.serve)),
+    ("Shipping", (shipping.export, shipping.adopt)),
     (
         "Maintenance",
         (

@@ -238,3 +238,22 @@ def verified(document: JsonObject) -> Parts:
             yield line(f"- {item}")
     for item in document["environment"]:
         yield line((f"since then: {item}", "dim"))
+
+
+def exported(document: JsonObject) -> Parts:
+    yield line(("Exported ", "bold"), f"{document['name']} version {document['version']} to {document['out']}")
+    if agreement := document.get("agreement"):
+        yield line(
+            f"{document['megabytes']:g} MB; in {agreement['rows']:,} rows, odd ones among them, no answer was further "
+            f"than {agreement['difference']:.1g} from the model's."
+        )
+    if next_step := document.get("next_step"):
+        yield line("Next: ", (next_step, "bold"))
+
+
+def adopted(document: JsonObject) -> Parts:
+    yield line(("Here as ", "bold"), f"{document['name']} version {document['number']}", _crown(document))
+
+
+def _crown(document: JsonObject) -> str:
+    return ", the champion" if document["champion"] else f"; rowsmith promote {document['number']} makes it champion"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -42,6 +43,11 @@ class Deployed:
         featured = self.model.conformer.frame(self.plugins.apply(self._typed(rows)), first_row=first_row)
         return ConformingFrame(featured.frame, (*first.warnings, *featured.warnings))
 
+    def answers(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """Rows as they come to the columns of `TrainedModel.answer_frame`. Raises SchemaError."""
+        model = self.model
+        return model.answer_frame(model.scores(model.encoder.encode(self.frame(rows).frame)))
+
     def row(self, row: Mapping[str, Any]) -> ConformingRow:
         """One row as it comes to one that the model's encoder takes. Raises SchemaError."""
         if self.types is None:
@@ -66,7 +72,11 @@ def deploy(project: Project, version: Version, *, single: bool = False) -> Deplo
 
     Raises ArtifactError, StorageError.
     """
-    folder = project.registry.folder(version)
+    return deployed_from(project.registry.folder(version), version, single=single)
+
+
+def deployed_from(folder: Path, version: Version, *, single: bool = False) -> Deployed:
+    """The same from the folder of a version, wherever it lies. Raises ArtifactError."""
     model = load(folder / "model")
     if single and model.single is not None:  # a version that is one learner already is its own
         model = model.single

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import json
 import keyword
 import os
 import re
@@ -19,12 +17,10 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-
 from rowsmith.errors import StorageError, UsageError
 from rowsmith.recipe import RECIPE_FILE
 from rowsmith.version import __version__
+from rowsmith.workflows.pins import pins
 from rowsmith.workflows.quickstart import TARGET, tumour_table
 from rowsmith.workflows.recipe_file import explained
 
@@ -111,7 +107,7 @@ def _write_files(root: Path, name: str, package: str) -> tuple[str, ...]:
         "@PACKAGE@": package,
         "@ROWSMITH@": __version__,
         "@PYTHON@": "{}.{}".format(*sys.version_info),
-        "@PINS@": "\n".join(_pin(*item) for item in needed_distributions().items()),
+        "@PINS@": "\n".join(pins()),
     }
     for parts, template in _templates(files("rowsmith").joinpath(TEMPLATES)):
         text = template.read_text(encoding="utf-8")
@@ -135,43 +131,6 @@ def _templates(folder: Traversable, parts: tuple[str, ...] = ()) -> Iterator[tup
             yield from _templates(item, (*parts, item.name))
         elif item.name.endswith(SUFFIX):
             yield (*parts, item.name.removesuffix(SUFFIX)), item
-
-
-def needed_distributions() -> dict[str, importlib.metadata.Distribution]:
-    """Rowsmith and everything that its default install needs, as far as it is installed here, by canonical name."""
-    wanted = [Requirement("rowsmith")]
-    found: dict[str, importlib.metadata.Distribution] = {}
-    seen: set[str] = set()
-    while wanted:
-        requirement = wanted.pop()
-        distribution = _installed(requirement.name)
-        if distribution is None or str(requirement) in seen:
-            continue
-        seen.add(str(requirement))
-        found[canonicalize_name(requirement.name)] = distribution
-        needs = [Requirement(line) for line in distribution.requires or ()]
-        wanted += [need for need in needs if _applies(need, requirement.extras)]
-    return dict(sorted(found.items()))
-
-
-def _applies(need: Requirement, extras: set[str]) -> bool:
-    """Whether a distribution that was asked for with these extras needs this on this machine."""
-    return need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in ("", *extras))
-
-
-def _pin(name: str, distribution: importlib.metadata.Distribution) -> str:
-    """By version; Rowsmith itself by commit where it was installed from version control (PEP 610)."""
-    direct = json.loads(distribution.read_text("direct_url.json") or "{}") if name == "rowsmith" else {}
-    if version_control := direct.get("vcs_info"):
-        return f"{name} @ {version_control['vcs']}+{direct['url']}@{version_control['commit_id']}"
-    return f"{name}=={distribution.version}"
-
-
-def _installed(name: str) -> importlib.metadata.Distribution | None:
-    try:
-        return importlib.metadata.distribution(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _first_commit(root: Path) -> str:
