@@ -28,7 +28,7 @@ def packed(forest: ExtraTreesClassifier) -> Forest:
     trees = [tree.tree_ for tree in forest.estimators_]
     arrays = grown_of(trees, [tree.value[:, 0, :] for tree in trees]).packed()
     classes = len(forest.classes_)
-    return Forest(arrays, features=4, task=Task.MULTICLASS, classes=classes, encoding=None)
+    return Forest(arrays, task=Task.MULTICLASS, classes=classes, encoding=None)
 
 
 def test_a_packed_forest_answers_as_the_library_does() -> None:

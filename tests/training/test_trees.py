@@ -1,4 +1,4 @@
-"""Trees in the common form: they answer as the library does that grew them, whole and in pieces."""
+"""Trees in the common form answer as their library does; the compiled loop and its twin have the same bits."""
 
 from __future__ import annotations
 
@@ -7,61 +7,192 @@ from dataclasses import replace
 import lightgbm
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from rowsmith.training.families.evaluator import Evaluator
+from rowsmith.errors import ArtifactError
+from rowsmith.training.families import traverse
 from rowsmith.training.families.links import sigmoid
-from rowsmith.training.families.tree_learner import MANY_ROWS, TREES_AT_ONCE, TreeLearner
-from rowsmith.training.families.trees import pieces, trimmed
-from rowsmith.training.unit import Unit, learn
-from rowsmith.types import Matrix, Task
+from rowsmith.training.families.node_table import NodeTable, Splits
+from rowsmith.training.families.traverse import add_leaves_numpy
+from rowsmith.training.families.tree_text import node_table
+from rowsmith.training.families.trees import trimmed
+from rowsmith.types import Array, Matrix, Scores2D, Task
 from tests.training.tables import make_table
+
+HOSTILE = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-45, -1e-45, 3.4e38, -3.4e38, -1.0, 31.0, 32.0, 1e9, 3e9, 0.5, 7.0]
 
 
 def grown(rounds: int = 100) -> tuple[lightgbm.Booster, Matrix]:
     """Two classes, an event in ten; categories as they are."""
     data = make_table(Task.BINARY, rows=800)
     target = (data.matrix[:, 0] > 1.2).astype(np.float32)
-    settings = {"objective": "binary", "verbosity": -1, "num_threads": 1}
+    params = {"objective": "binary", "verbosity": -1, "num_threads": 1}
     dataset = lightgbm.Dataset(data.matrix, target, categorical_feature=[3, 4])
-    return lightgbm.train(settings, dataset, rounds), data.matrix
+    return lightgbm.train(params, dataset, rounds), data.matrix
+
+
+def twin(table: NodeTable, matrix: Matrix) -> Scores2D:
+    sums = np.zeros((len(matrix), table.count))
+    trees = table.questions, table.sets, table.nodes, table.values, table.width, table.roots, table.outputs
+    add_leaves_numpy(*trees, matrix, len(matrix), sums)
+    return sums
+
+
+def random_splits(rng: np.random.Generator, columns: int, sizes: list[int]) -> Splits:
+    """Trees of so many inner nodes, split at random leaves; every third node asks for a set of levels."""
+    left, right = [], []
+    for size in sizes:
+        lefts, rights = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
+        holes: list[tuple[Array, int]] = []
+        for node in range(size):
+            if node:
+                side, parent = holes.pop(int(rng.integers(len(holes))))
+                side[parent] = node
+            holes += [(lefts, node), (rights, node)]
+        for leaf, (side, parent) in enumerate(holes):
+            side[parent] = ~leaf
+        left.append(lefts)
+        right.append(rights)
+    nodes = np.array(sizes, dtype=np.int64)
+    total = int(nodes.sum())
+    thresholds = rng.choice(np.array([*HOSTILE[1:], *rng.normal(size=20)], dtype=np.float32), total)
+    sets = np.array([1, 0x80000001, 0, 2, 0xFFFFFFFF, 1], dtype=np.uint32)
+    return Splits(
+        nodes=nodes,
+        leaves=nodes + 1,
+        column=rng.integers(0, columns, total),
+        threshold=thresholds,
+        missing_left=rng.random(total) < 0.5,
+        left=np.concatenate(left),
+        right=np.concatenate(right),
+        is_category=np.arange(total) % 3 == 2,
+        set_place=rng.choice(np.array([0, 2, 3]), total),
+        sets=sets,
+    )
+
+
+def random_table(seed: int, sizes: list[int], width: int = 1, columns: int = 5) -> NodeTable:
+    rng = np.random.default_rng(seed)
+    splits = random_splits(rng, columns, sizes)
+    leaves = int(splits.leaves.sum())
+    values = rng.integers(-(2**40), 2**40, leaves * width).astype(np.float64)
+    outputs = np.arange(len(sizes)) % 2
+    return NodeTable.of(splits, np.arange(leaves) * width, values, width, outputs, count=width + 1)
+
+
+def walked(splits: Splits, tree: int, row: Array) -> int:
+    """The leaf that a row reaches, by the words of `Splits`."""
+    first = int(splits.nodes[:tree].sum())
+    node = 0
+    if splits.nodes[tree] == 0:
+        return 0
+    assert splits.is_category is not None and splits.set_place is not None
+    while node >= 0:
+        i = first + node
+        value = row[splits.column[i]]
+        if splits.is_category[i]:
+            start = int(splits.set_place[i])
+            words = splits.sets[start + 1 : start + 1 + int(splits.sets[start])].tolist()
+            levels = {32 * word + bit for word, bits in enumerate(words) for bit in range(32) if bits >> bit & 1}
+            goes_left = bool(value > -1) and bool(value < 2**31) and int(value) in levels
+        else:
+            goes_left = bool(splits.missing_left[i]) if np.isnan(value) else bool(value <= splits.threshold[i])
+        node = int(splits.left[i] if goes_left else splits.right[i])
+    return ~node
+
+
+def hostile_rows(seed: int, rows: int, columns: int = 5) -> Matrix:
+    rng = np.random.default_rng(seed)
+    values = np.array([*HOSTILE, *rng.normal(size=20)], dtype=np.float32)
+    return rng.choice(values, (rows, columns))
+
+
+@pytest.mark.skipif(not traverse.is_compiled, reason="there was no compiler when this was installed")
+@given(seed=st.integers(0, 10**6), sizes=st.lists(st.integers(0, 40), min_size=1, max_size=20), width=st.integers(1, 3))
+@settings(max_examples=60, deadline=None)
+def test_compiled_and_twin_have_the_same_bits(seed: int, sizes: list[int], width: int) -> None:
+    table = random_table(seed, sizes, width)
+    matrix = hostile_rows(seed, 70 + seed % 7)
+    sums = table.sums(matrix)
+    np.testing.assert_array_equal(sums.view(np.int64), twin(table, matrix).view(np.int64))
+    for i in range(0, len(matrix), 9):
+        np.testing.assert_array_equal(table.sums_row(matrix[i]).view(np.int64), sums[i].view(np.int64))
+
+
+def test_rows_reach_the_leaves_that_the_splits_say() -> None:
+    sizes = [0, 1, 30, 7, 12, 3, 5, 9, 20]
+    rng = np.random.default_rng(3)
+    splits = random_splits(rng, 5, sizes)
+    leaves = int(splits.leaves.sum())
+    matrix = hostile_rows(3, 50)
+    first = np.cumsum(splits.leaves) - splits.leaves
+    outputs = np.arange(len(sizes))
+    table = NodeTable.of(splits, np.arange(leaves), np.arange(leaves, dtype=np.float64), 1, outputs, len(sizes))
+    expected = [[first[tree] + walked(splits, tree, row) for tree in range(len(sizes))] for row in matrix]
+    np.testing.assert_array_equal(table.sums(matrix), np.array(expected, dtype=np.float64))
+
+
+def test_joined_tables_answer_each_for_itself() -> None:
+    tables = [random_table(seed, [3, 0, 11, 5][: seed + 1], columns=3) for seed in range(4)]
+    places = [np.array([4, 2, 0]), np.array([1, 1, 3]), np.array([0, 5, 2]), np.array([5, 4, 3])]
+    joined = NodeTable.joined(tables, places)
+    matrix = hostile_rows(0, 40, columns=6)
+    apart = [table.sums(matrix[:, place]) for table, place in zip(tables, places, strict=True)]
+    np.testing.assert_array_equal(joined.sums(matrix), np.concatenate(apart, axis=1))
 
 
 def test_a_trimmed_model_answers_as_its_library() -> None:
     booster, matrix = grown()
+    hostile = np.concatenate([matrix, hostile_rows(1, 500, matrix.shape[1])])
     trees = trimmed(booster.model_to_string(), matrix.shape[1])
-    sums = trees.unit * Evaluator(trees.text, outputs=1).predict(matrix)[:, 0]
-    np.testing.assert_allclose(sigmoid(sums), booster.predict(matrix), rtol=1e-6)
+    sums = trees.unit * node_table(trees.text, outputs=1).sums(hostile)[:, 0]
+    np.testing.assert_allclose(sigmoid(sums), booster.predict(hostile), rtol=1e-6)
     assert len(trees.text) < 0.6 * len(booster.model_to_string())
 
 
-@pytest.mark.parametrize("rounds", [1, 7, 100, 1000])
-def test_pieces_add_up_to_the_very_sums(rounds: int) -> None:
-    booster, matrix = grown()
-    text = trimmed(booster.model_to_string(), matrix.shape[1]).text
-    parts = [Evaluator(piece, outputs=1).predict(matrix) for piece in pieces(text, rounds)]
-    assert len(parts) == -(-100 // rounds)
-    np.testing.assert_array_equal(sum(parts), Evaluator(text, outputs=1).predict(matrix))
+@pytest.mark.parametrize("text", ["", "tree", "num_leaves=x\n", "num_leaves=3\nleaf_value=1 2 3\n"])
+def test_text_that_is_no_model_is_refused(text: str) -> None:
+    with pytest.raises(ArtifactError, match="not trees"):
+        node_table(text, outputs=1)
+    with pytest.raises(ArtifactError, match="not trees"):
+        node_table(f"\nTree=0\n{text or 'num_leaves=2'}\nend of trees\n", outputs=1)
 
 
-@pytest.mark.parametrize("family", ["lightgbm", "xgboost"])
-@pytest.mark.parametrize("task", Task)
-def test_many_rows_in_pieces_get_the_bits_of_few(family: str, task: Task) -> None:
-    data = make_table(task, rows=1500)
-    params = {"learning_rate": 0.1, "num_leaves": 7, "native_levels": 8, "rounds": 150}
-    if family == "xgboost":
-        params = {"learning_rate": 0.1, "max_depth": 3, "rounds": 150}
-    learner, _ = learn(data, data.folds[0], Unit(0, family, params, 0, rounds=150))
-    inner = learner if isinstance(learner, TreeLearner) else learner._learner  # type: ignore[attr-defined]
-    assert len(inner._pieces) > 2 and 150 * inner._outputs > 2 * TREES_AT_ONCE
-    assert len(data.matrix) > MANY_ROWS
-    few = np.concatenate([learner.predict(data.matrix[i : i + 100]) for i in range(0, 1500, 100)])
-    np.testing.assert_array_equal(few.view(np.int64), learner.predict(data.matrix).view(np.int64))
-
-
-def test_a_model_without_units_is_answered_by_the_library() -> None:
-    """As the models are that were saved before there were units."""
-    booster, matrix = grown(20)
-    data = replace(make_table(Task.BINARY, rows=800), matrix=matrix)
-    learner = TreeLearner(booster.model_to_string(), data.shape)
-    np.testing.assert_array_equal(learner.predict(matrix)[:, 1], booster.predict(matrix))
-    np.testing.assert_array_equal(learner.predict_row(matrix[5]), learner.predict(matrix)[5])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"left": np.array([1, 0])},
+        {"left": np.array([0, ~0])},
+        {"left": np.array([2, ~0])},
+        {"left": np.array([1, ~3])},
+        {"right": np.array([~0, ~1])},
+        {"column": np.array([-1, 0])},
+        {"leaves": np.array([2])},
+        {"threshold": np.zeros(3, dtype=np.float32)},
+        {"is_category": np.array([True, False]), "set_place": np.array([9, 0])},
+        {"is_category": np.array([True, False]), "set_place": np.array([0, 0]), "sets": np.array([7], dtype=np.uint32)},
+    ],
+)
+def test_damaged_trees_lead_no_row_astray(damage: dict[str, Array]) -> None:
+    """A root with a node on its left that has two leaves, and a leaf on its right."""
+    whole = Splits(
+        nodes=np.array([2]),
+        leaves=np.array([3]),
+        column=np.array([0, 1]),
+        threshold=np.zeros(2, dtype=np.float32),
+        missing_left=np.array([True, False]),
+        left=np.array([1, ~0]),
+        right=np.array([~2, ~1]),
+    )
+    values = np.array([1.0, 2.0, 4.0])
+    output = np.zeros(1, dtype=np.int64)
+    table = NodeTable.of(whole, np.arange(3), values, 1, output, 1)
+    rows = np.array([[-1, 1], [-1, -1], [1, 0], [np.nan, np.nan]], dtype=np.float32)
+    assert table.sums(rows)[:, 0].tolist() == [2.0, 1.0, 4.0, 2.0]
+    with pytest.raises(ArtifactError, match="not trees"):
+        NodeTable.of(replace(whole, **damage), np.arange(3), values, 1, output, 1)
+    with pytest.raises(ArtifactError, match="holds nothing"):
+        NodeTable.of(whole, np.arange(3) + 1, values, 1, output, 1)
+    with pytest.raises(ArtifactError, match="no output"):
+        NodeTable.of(whole, np.arange(3), values, 1, output + 1, 1)

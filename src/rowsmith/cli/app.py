@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
@@ -45,9 +46,13 @@ app = typer.Typer(
 )
 
 
+COMPILED_LOOP = "rowsmith.training.families._traverse"
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"rowsmith {__version__}")
+        trees = "compiled" if find_spec(COMPILED_LOOP) else "in NumPy: install once more with a C compiler to be fast"
+        print(f"rowsmith {__version__} (loops over trees: {trees})")
         raise typer.Exit
 
 

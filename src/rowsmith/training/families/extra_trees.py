@@ -101,7 +101,6 @@ def fit(fit: Fit) -> Fitted:
         arrays["prior"] = _prior(fit)
     learner = Forest(
         arrays,
-        features=matrix.shape[1],
         task=fit.task,
         classes=fit.classes,
         encoding=train.encoding,

@@ -1,7 +1,6 @@
 """A forest whose leaves hold a number for each output, in few bytes: most leaves hold what others hold too.
 
-One tree serves all classes, where the common text form would need a copy for each. The evaluator says which leaves a
-row reaches (or adds up what they hold, where that is one number); a table says what they hold.
+One tree serves all classes, where the common text form would need a copy for each. A table says what leaves hold.
 """
 
 from __future__ import annotations
@@ -17,18 +16,14 @@ from rowsmith.errors import ArtifactError
 from rowsmith.state import State
 from rowsmith.training.families import price
 from rowsmith.training.families.base import Restorer
-from rowsmith.training.families.evaluator import Evaluator
 from rowsmith.training.families.exact import on_a_grid
 from rowsmith.training.families.links import two_classes
-from rowsmith.training.families.trees import Tree, last_float32, text_in_memory
+from rowsmith.training.families.node_table import NodeTable, Splits
+from rowsmith.training.families.trees import last_float32
 from rowsmith.transformation.target_encoding import TargetEncoding
 from rowsmith.types import Array, JsonObject, Matrix, Rows, Scores2D, Task, Vector
 
 KIND = "forest"
-ROWS_AT_ONCE = 4096
-TREES_AT_ONCE = 8
-MANY_ROWS = 500
-TREES_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -81,75 +76,35 @@ class Forest:
         self,
         arrays: Mapping[str, Array],
         *,
-        features: int,
         task: Task,
         classes: int,
         encoding: TargetEncoding | None,
         prior_trees: float = 0.0,
     ) -> None:
         self._arrays = dict(arrays)
-        self._features = features
         self._task = task
         self._classes = classes
         self._encoding = encoding
         self._prior_trees = prior_trees
         self._leaves: Rows = self._arrays["leaves"].astype(np.int64)
         self._count = len(self._leaves)
-        self._first: Rows = np.cumsum(self._leaves) - self._leaves
-        # The layout of models before "table": each leaf with numbers of its own.
-        table = self._arrays["table"] if "table" in self._arrays else self._arrays["value"]
-        self._table = on_a_grid(table, self._count)
-        self._codes = self._arrays["codes"] if "table" in self._arrays else np.arange(len(table))
+        self._table = on_a_grid(self._arrays["table"], self._count)
         self._prior = prior_trees * self._arrays["prior"].astype(np.float64) if prior_trees else 0.0
 
     @cached_property
-    def _whole(self) -> Evaluator:
+    def _nodes(self) -> NodeTable:
         """Made when it is first asked: training never asks most of its learners again."""
-        return self._evaluator(self._unpacked())
-
-    @cached_property
-    def _pieces(self) -> list[Evaluator]:
-        """The trees in small groups. The evaluator leads each row through all trees that it has; where they are larger
-        than the nearer caches, few trees at a time answer many rows twice as fast."""
-        trees = self._unpacked()
-        return [self._evaluator(trees[i : i + TREES_AT_ONCE]) for i in range(0, len(trees), TREES_AT_ONCE)]
-
-    @property
-    def _is_sum(self) -> bool:
-        """Whether leaves hold one number, which the evaluator adds up itself."""
-        return int(self._table.shape[1]) == 1
-
-    def _unpacked(self) -> list[Tree]:
-        values = self._table[self._codes, 0] if self._is_sum else np.zeros(len(self._codes))
-        return unpacked(self._arrays, self._leaves, values)
-
-    def _evaluator(self, trees: Sequence[Tree]) -> Evaluator:
-        text = text_in_memory(trees, self._features)
-        return Evaluator(text, outputs=1 if self._is_sum else len(trees), leaves=not self._is_sum)
+        width = int(self._table.shape[1])
+        places = self._arrays["codes"].astype(np.int64) * width
+        outputs = np.zeros(self._count, dtype=np.int64)
+        return NodeTable.of(_splits(self._arrays), places, self._table.ravel(), width, outputs, width)
 
     def predict(self, matrix: Matrix) -> Scores2D:
-        parts = [self._answer_part(matrix[i : i + ROWS_AT_ONCE]) for i in range(0, len(matrix), ROWS_AT_ONCE)]
-        return np.concatenate(parts) if parts else np.zeros((0, max(self._classes, 1)))
-
-    def _answer_part(self, matrix: Matrix) -> Scores2D:
-        matrix = self._encoding.apply(matrix) if self._encoding else matrix
-        total = np.zeros((len(matrix), self._table.shape[1]))
-        tree = 0
-        for evaluator in self._pieces if len(matrix) >= MANY_ROWS else [self._whole]:
-            found = evaluator.predict(matrix)
-            if self._is_sum:
-                total += found
-                continue
-            for leaves in found.T.astype(np.int64):
-                total += self._table.take(self._codes.take(self._first[tree] + leaves), axis=0)
-                tree += 1
-        return self._answer(total)
+        return self._answer(self._nodes.sums(self._encoding.apply(matrix) if self._encoding else matrix))
 
     def predict_row(self, vector: Matrix) -> Vector:
-        found = self._whole.predict_row(self._encoding.apply_row(vector) if self._encoding else vector)
-        if not self._is_sum:
-            found = self._table[self._codes[self._first + found.astype(np.int64)]].sum(axis=0)
-        return np.asarray(self._answer(found[None, :])[0])
+        sums = self._nodes.sums_row(self._encoding.apply_row(vector) if self._encoding else vector)
+        return np.asarray(self._answer(sums[None, :])[0])
 
     @cached_property
     def row_us(self) -> float:
@@ -161,26 +116,25 @@ class Forest:
         return two_classes(mean[:, 0]) if self._task is Task.BINARY else np.asarray(mean)
 
     def to_state(self) -> State:
-        data: JsonObject = {"features": self._features, "task": self._task.value, "classes": self._classes}
+        data: JsonObject = {"task": self._task.value, "classes": self._classes}
         if self._prior_trees:
             data["prior_trees"] = self._prior_trees
         children = {"encoding": self._encoding.to_state()} if self._encoding else {}
         return State(KIND, data, arrays=self._arrays, children=children)
 
 
-def unpacked(arrays: Mapping[str, Array], leaves: Rows, values: Vector) -> list[Tree]:
-    """The arrays of a forest as single trees; `values` are what their leaves hold, shape (all leaves,)."""
-    if "left" in arrays:
-        nodes, left, right = arrays["nodes"], arrays["left"], arrays["right"]
-        default_left = arrays["default_left"]
-    else:
-        nodes = leaves - 1
-        left, right = children(arrays["left_leaves"].astype(np.int64), leaves)
-        default_left = np.unpackbits(arrays["default_left"], count=len(left))
-    columns = (arrays["feature"], arrays["threshold"], default_left, left, right)
-    cuts = np.cumsum(nodes)[:-1]
-    parts = [np.split(column, cuts) for column in columns]
-    return [Tree(*part) for part in zip(*parts, np.split(values, np.cumsum(leaves)[:-1]), strict=True)]
+def _splits(arrays: Mapping[str, Array]) -> Splits:
+    leaves = arrays["leaves"].astype(np.int64)
+    left, right = children(arrays["left_leaves"].astype(np.int64), leaves)
+    return Splits(
+        nodes=leaves - 1,
+        leaves=leaves,
+        column=arrays["feature"].astype(np.int64),
+        threshold=arrays["threshold"],
+        missing_left=np.unpackbits(arrays["default_left"], count=len(left)).astype(bool),
+        left=left,
+        right=right,
+    )
 
 
 def children(left_leaves: Rows, leaves: Rows) -> tuple[Array, Array]:
@@ -246,7 +200,6 @@ def restorer(state: State, parts: Mapping[str, Any]) -> Forest:
     data = state.data
     return Forest(
         state.arrays,
-        features=data["features"],
         task=Task(data["task"]),
         classes=data["classes"],
         encoding=parts.get("encoding"),

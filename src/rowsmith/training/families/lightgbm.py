@@ -151,7 +151,7 @@ def fit(fit: Fit) -> Fitted:
     rounds = max(stopping.best_rounds, 1)
     columns = len(fit.features) + (len(ready.encoding.features) if ready.encoding else 0)
     trees = trimmed(booster.model_to_string(num_iteration=rounds), columns)
-    return Fitted(TreeLearner.of(trees, fit.shape, ready.encoding), rounds)
+    return Fitted(TreeLearner(trees, fit.shape, ready.encoding), rounds)
 
 
 def _settings(fit: Fit) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,16 +14,15 @@ from rowsmith.state import State
 from rowsmith.training.data import Shape
 from rowsmith.training.families import price
 from rowsmith.training.families.base import Fit, Part
-from rowsmith.training.families.evaluator import Evaluator, RowCall
 from rowsmith.training.families.inputs import JoinedInputs
 from rowsmith.training.families.links import sigmoid, softmax, two_classes
-from rowsmith.training.families.trees import TreeText, pieces
+from rowsmith.training.families.node_table import NodeTable
+from rowsmith.training.families.tree_text import node_table
+from rowsmith.training.families.trees import TreeText
 from rowsmith.transformation.target_encoding import TargetEncoding
-from rowsmith.types import Array, JsonObject, Matrix, Rows, Scores2D, Task, Vector
+from rowsmith.types import Array, JsonObject, Matrix, Scores2D, Task, Vector
 
 KIND = "trees"
-TREES_AT_ONCE = 64
-MANY_ROWS = 500
 LARGEST = np.float32(1e37)
 
 
@@ -72,63 +70,35 @@ def clipped(matrix: Matrix) -> Matrix:
 class TreeLearner:
     """Trees over the encoded matrix; answers probabilities (rows, classes) or numbers (rows, 1).
 
-    `unit` is what the leaves are counted in (see `TreeText`). Models from before have none: the library sums up their
-    leaves in the order of the trees, and makes the answers.
+    `unit` is what the leaves are counted in (see `TreeText`).
     """
 
     family: ClassVar[str] = "trees"
 
-    def __init__(
-        self, text: str, shape: Shape, encoding: TargetEncoding | None = None, unit: float | None = None
-    ) -> None:
+    def __init__(self, trees: TreeText, shape: Shape, encoding: TargetEncoding | None = None) -> None:
         self._binary = shape.task.is_classification and shape.classes == 2
         self._classes = shape.classes
         self._encoding = encoding
         self._outputs = shape.classes if shape.task.is_classification and not self._binary else 1
-        self._text = text
-        self._unit = unit
-
-    @classmethod
-    def of(cls, trees: TreeText, shape: Shape, encoding: TargetEncoding | None) -> TreeLearner:
-        return cls(trees.text, shape, encoding, trees.unit)
+        self._trees = trees
 
     @cached_property
-    def _whole(self) -> Evaluator:
+    def _table(self) -> NodeTable:
         """Made when it is first asked: a search weighs many learners that are never asked again."""
-        return Evaluator(self._text, outputs=self._outputs)
-
-    @cached_property
-    def _pieces(self) -> list[Evaluator]:
-        """The trees in groups that the nearer caches hold, for many rows: up to twice as fast as the whole."""
-        rounds = max(TREES_AT_ONCE // self._outputs, 1)
-        texts = pieces(self._text, rounds)
-        return [self._whole] if len(texts) == 1 else [Evaluator(text, outputs=self._outputs) for text in texts]
+        return node_table(self._trees.text, self._outputs)
 
     def predict(self, matrix: Matrix) -> Scores2D:
         matrix = self._encoding.apply(matrix) if self._encoding else matrix
-        if self._unit is None or len(matrix) < MANY_ROWS:
-            return self._answers(self._whole.predict(matrix), self._unit)
-        total = np.zeros((len(matrix), self._outputs))
-        for piece in self._pieces:
-            total += piece.predict(matrix)
-        return self._answers(total, self._unit)
+        return self._answers(self._table.sums(matrix) * self._trees.unit)
 
     def predict_row(self, vector: Matrix) -> Vector:
-        sums = self._whole.predict_row(self._encoding.apply_row(vector) if self._encoding else vector)
-        return np.asarray(self._answers(sums[None, :], self._unit)[0])
+        sums = self._table.sums_row(self._encoding.apply_row(vector) if self._encoding else vector)
+        return np.asarray(self._answers(sums[None, :] * self._trees.unit)[0])
 
-    def _answers(self, sums: Scores2D, unit: float | Array | None) -> Scores2D:
-        """Shape (rows, outputs); `unit` is one, or one for each row."""
-        if unit is None:
-            return two_classes(sums[:, 0]) if self._binary else sums
-        sums = sums * unit
+    def _answers(self, sums: Scores2D) -> Scores2D:
         if self._binary:
             return two_classes(sigmoid(sums[:, 0]))
         return softmax(sums) if self._outputs > 1 else sums
-
-    @property
-    def kind_together(self) -> str:
-        return KIND if self._unit is not None else f"{KIND}, answered by the library"
 
     @classmethod
     def together(cls, learners: Sequence[TreeLearner]) -> RowAnswers:
@@ -136,55 +106,37 @@ class TreeLearner:
 
     @cached_property
     def row_us(self) -> float:
-        return price.LEARNER_US + price.of_text(self._text) + price.of_encoding(self._encoding)
+        return price.LEARNER_US + price.of_text(self._trees.text) + price.of_encoding(self._encoding)
 
     def to_state(self) -> State:
         task = Task.REGRESSION if self._classes == 0 else Task.BINARY if self._binary else Task.MULTICLASS
-        data: JsonObject = {"task": task.value, "classes": self._classes}
-        if self._unit is not None:
-            data["unit"] = self._unit
+        data: JsonObject = {"task": task.value, "classes": self._classes, "unit": self._trees.unit}
         children = {"encoding": self._encoding.to_state()} if self._encoding else {}
-        return State(KIND, data, blobs={"trees": self._text.encode()}, children=children)
+        return State(KIND, data, blobs={"trees": self._trees.text.encode()}, children=children)
 
 
 class _Together:
-    """Several learners of the same task and one row: the inputs are made once, and so are the answers."""
+    """Several learners of the same task and one row: their trees are one table, and their answers are made at once."""
 
     def __init__(self, learners: Sequence[TreeLearner]) -> None:
         self._learners = learners
-        units = [learner._unit for learner in learners]
-        self._units = None if None in units else np.array(units, dtype=np.float64)[:, None]
+        self._units = np.array([learner._trees.unit for learner in learners])[:, None]
         self._inputs = JoinedInputs([learner._encoding for learner in learners])
-        self._local = threading.local()
+        self._table: NodeTable | None = None
 
     def __call__(self, vector: Matrix) -> Array:
-        work: _Work | None = getattr(self._local, "work", None)
-        if work is None:
-            work = self._local.work = _Work(self._learners, self._inputs, len(vector))
-        self._inputs.of(vector).take(work.places, out=work.values, mode="clip")
-        for call in work.calls:
-            call()
-        return self._learners[0]._answers(work.sums.copy(), self._units)
-
-
-class _Work:
-    """What a thread keeps: the inputs of all learners one after another, and a call for each, with its sums."""
-
-    def __init__(self, learners: Sequence[TreeLearner], inputs: JoinedInputs, features: int) -> None:
-        places = [inputs.places(i, features) for i in range(len(learners))]
-        self.places: Rows = np.concatenate(places)
-        self.values: Matrix = np.zeros(len(self.places), dtype=np.float32)
-        self.sums = np.zeros((len(learners), learners[0]._outputs))
-        parts = np.split(self.values, np.cumsum([len(place) for place in places])[:-1])
-        self.calls = [
-            RowCall(learner._whole, part, sums) for learner, part, sums in zip(learners, parts, self.sums, strict=True)
-        ]
+        if self._table is None:
+            places = [self._inputs.places(i, len(vector)) for i in range(len(self._learners))]
+            self._table = NodeTable.joined([learner._table for learner in self._learners], places)
+        sums = self._table.sums_row(self._inputs.of(vector))
+        return self._learners[0]._answers(sums.reshape(len(self._learners), -1) * self._units)
 
 
 def restorer(state: State, parts: Mapping[str, Any]) -> TreeLearner:
     data = state.data
     shape = Shape(0, 0, data["classes"], Task(data["task"]))
-    return TreeLearner(state.blobs["trees"].decode(), shape, parts.get("encoding"), data.get("unit"))
+    trees = TreeText(state.blobs["trees"].decode(), data["unit"])
+    return TreeLearner(trees, shape, parts.get("encoding"))
 
 
 RESTORERS = {KIND: restorer}

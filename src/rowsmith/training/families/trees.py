@@ -1,4 +1,4 @@
-"""Trees as text: the one form in which trees are kept, whichever library grew them. `evaluator.py` reads it.
+"""Trees as text: the one form in which trees are kept, whichever library grew them. `tree_text.py` reads it.
 
 It is LightGBM's model text, of which only those fields are kept that prediction reads. Format:
 https://github.com/microsoft/LightGBM, src/io/gbdt_model_text.cpp and src/io/tree.cpp
@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import orjson
 
 from rowsmith.types import Array, Matrix, Vector
 
@@ -63,7 +62,7 @@ class Tree:
 class TreeText:
     """Trees as a model whose leaves hold whole numbers, to be multiplied by `unit`, a power of two.
 
-    Sums of them are exact, so that trees may be asked in any order and in parts. Leaves have ten digits.
+    Sums of them are exact, so that trees may be asked in any order. Leaves have ten digits.
     """
 
     text: str
@@ -80,44 +79,6 @@ def model_text(trees: Sequence[Tree], *, features: int, outputs: int) -> TreeTex
 def _unit(values: Sequence[Vector]) -> float:
     largest = max((float(np.abs(leaves).max(initial=0.0)) for leaves in values), default=0.0)
     return float(2.0 ** (math.frexp(largest)[1] - BITS_OF_A_LEAF))
-
-
-def text_in_memory(trees: Sequence[Tree], features: int) -> str:
-    """Trees of one output as a model that is not kept: quick to write, and as long as it likes.
-
-    Values and thresholds have all their digits; a quarter of a million leaves take a twentieth of a second.
-    """
-    ready = [
-        Tree(
-            np.ascontiguousarray(tree.feature),
-            tree.threshold.astype(np.float64),
-            MISSING_IS_NAN + DEFAULT_LEFT * tree.default_left.astype(np.int64),
-            np.ascontiguousarray(tree.left),
-            np.ascontiguousarray(tree.right),
-            np.ascontiguousarray(tree.value),
-        )
-        for tree in trees
-    ]
-    return _join(_head(features, outputs=1), features, [_quick_text(i, tree) for i, tree in enumerate(ready)])
-
-
-def _quick_text(number: int, tree: Tree) -> str:
-    lines = [f"Tree={number}", f"num_leaves={len(tree.value)}", "num_cat=0"]
-    if len(tree.feature):
-        lines += [
-            f"split_feature={_all_digits(tree.feature)}",
-            f"threshold={_all_digits(tree.threshold)}",
-            f"decision_type={_all_digits(tree.default_left)}",
-            f"left_child={_all_digits(tree.left)}",
-            f"right_child={_all_digits(tree.right)}",
-        ]
-    lines += [f"leaf_value={_all_digits(tree.value)}", "is_linear=0", "shrinkage=1", "", "", ""]
-    return "\n".join(lines)
-
-
-def _all_digits(numbers: Array) -> str:
-    """Finite numbers with a space between them, ten times as fast as Python writes them."""
-    return orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].decode().replace(",", " ")
 
 
 def trimmed(text: str, features: int) -> TreeText:
@@ -137,25 +98,6 @@ def trimmed(text: str, features: int) -> TreeText:
         needed["leaf_value"] = _in_units(values, unit)
         written.append("\n".join([f"Tree={i}", *(f"{name}={value}" for name, value in needed.items()), "", "", ""]))
     return TreeText(_join(kept, features, written), unit)
-
-
-def pieces(text: str, rounds: int) -> list[str]:
-    """A model as several, each of so many of its rounds; their sums add up to its own."""
-    head, blocks = _parts(text)
-    facts = dict(line.split("=", 1) for line in head if "=" in line)
-    trees = rounds * int(facts["num_tree_per_iteration"])
-    kept = [line for line in head if line and not line.startswith(NOT_KEPT)]
-    features = int(facts["max_feature_idx"]) + 1
-    return [_join(kept, features, blocks[i : i + trees]) for i in range(0, len(blocks), trees)]
-
-
-def _parts(text: str) -> tuple[list[str], list[str]]:
-    """The lines of the head, and a text for each tree."""
-    start = text.index("Tree=0\n")
-    head = text[:start].splitlines()
-    sizes = next(line for line in head if line.startswith("tree_sizes="))
-    stops = start + np.cumsum(np.array(sizes.removeprefix("tree_sizes=").split(), dtype=np.int64))
-    return head, [text[i:j] for i, j in zip([start, *stops[:-1].tolist()], stops.tolist(), strict=True)]
 
 
 def _head(features: int, outputs: int) -> list[str]:

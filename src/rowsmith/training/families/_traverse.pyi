@@ -1,0 +1,15 @@
+from rowsmith.types import Array, Matrix, Vector
+
+def add_leaves(
+    questions: Array,
+    sets: Array,
+    nodes: Array,
+    values: Vector,
+    width: int,
+    roots: Array,
+    outputs: Array,
+    matrix: Matrix,
+    rows: int,
+    sums: Array,
+    /,
+) -> None: ...
