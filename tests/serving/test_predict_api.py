@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from rowsmith.monitoring import log_journal
 from rowsmith.schema import Policies
 from rowsmith.serving.app import create_app
 from rowsmith.serving.services import KEY
@@ -218,16 +220,28 @@ def test_nothing_is_kept_where_the_log_is_off(tmp_path: Any) -> None:
     closed(app)
 
 
-def test_without_a_durable_log_there_is_no_answer(tmp_path: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_durable_log_there_is_no_answer(
+    tmp_path: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_journal, "PATIENCE_SECONDS", 0.5)
     project = make_project(tmp_path, "default")
     app = create_app(project, Settings())
     client = app.test_client()
     assert client.post(PREDICT, json={"row": a_row()}).status_code == 200
     with project.database.writing() as connection:
         connection.exec_driver_sql("ALTER TABLE rowsmith_predictions RENAME TO elsewhere")
-    response = client.post(PREDICT, json={"row": a_row()})
+    deadline = time.monotonic() + 20
+    # The journal takes what the database will surely take a moment later; here it does not.
+    while (response := client.post(PREDICT, json={"row": a_row()})).status_code == 200 and time.monotonic() < deadline:
+        time.sleep(0.05)
     assert (response.status_code, response.get_json()["type"]) == (503, "/problems/store-unavailable")
     assert str(tmp_path) not in response.text and "rowsmith_predictions" not in response.text
+    with project.database.writing() as connection:
+        connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO rowsmith_predictions")
+    given = project.log.window("loans").entries.height
+    while client.post(PREDICT, json={"row": a_row()}).status_code != 200 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert project.log.window("loans").entries.height == given + 1
     closed(app)
 
 

@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
 
 import orjson
 import polars as pl
 
 from rowsmith.errors import UsageError
 from rowsmith.monitoring.group_commit import GroupCommit
+from rowsmith.monitoring.log_journal import IS_POSSIBLE, LogJournal, Row, read_through
 from rowsmith.monitoring.log_labels import LabelResult, store_labels
 from rowsmith.monitoring.log_queries import Stretch, Summary, Window, read_counts, read_summary, read_window
 from rowsmith.monitoring.log_times import to_microseconds
@@ -32,11 +34,18 @@ Source = Literal["api", "page", "batch"]
 Status = Literal["ok", "error"]
 Role = Literal["champion", "canary", "challenger", "shadow", "named"]
 
+Keep: TypeAlias = Callable[[Sequence[Row]], None]
+
 MAX_ID_CHARACTERS = 200
 
 COLUMNS = tuple(str(column.name) for column in predictions.columns)
 INSERT = f"INSERT INTO {predictions.name} ({', '.join(COLUMNS)})"
-INSERT_SQLITE = f"{INSERT} VALUES ({', '.join('?' * len(COLUMNS))}) ON CONFLICT (id) DO NOTHING"
+PLACES = f"({', '.join('?' * len(COLUMNS))})"
+ROWS_A_STATEMENT = 999 // len(COLUMNS)
+"""Every statement gives the interpreter's lock away and waits for it again, so many rows share one; the oldest SQLite
+takes 999 values."""
+INSERT_SQLITE = f"{INSERT} VALUES {PLACES} ON CONFLICT (id) DO NOTHING"
+INSERT_SQLITE_MANY = f"{INSERT} VALUES {', '.join([PLACES] * ROWS_A_STATEMENT)} ON CONFLICT (id) DO NOTHING"
 # One parameter for any number of rows. For 10,000 of them four times faster than an array for each column; for a
 # single one faster, too, since it is one parameter instead of ten.
 NUMBERS = {"version": "bigint", "time": "bigint", "latency_ms": "float8", "experiment": "bigint"}
@@ -91,11 +100,15 @@ def new_ids(count: int) -> list[str]:
 class PredictionLog:
     """Safe for any number of threads and processes."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, journals: Path | None = None) -> None:
+        """`journals` is the folder in which servers keep journals (see log_journal.py), which reading looks through."""
         self._database = database
         self._insert = _insert_sqlite if database.is_sqlite else _insert_postgresql
         self._connection: Any = None
-        self._commit = GroupCommit(self._write)
+        self._store: Keep = GroupCommit(self._write).add
+        self._keep = self._store
+        self._journals = journals
+        self._journal: LogJournal | None = None
 
     # -- writing -------------------------------------------------------------------------------------------
 
@@ -107,13 +120,33 @@ class PredictionLog:
         """
         if not entries:
             return
-        self._commit.add([_row(entry) for entry in entries])
+        self._keep([_row(entry) for entry in entries])
+
+    def keep_journal(self) -> None:
+        """From now on what is appended goes to a journal of this process, and from there to the database."""
+        if self._journals is not None and self._journal is None and IS_POSSIBLE:
+            self._journal = LogJournal(self._journals, self._store)
+            self._keep = GroupCommit(self._journal.write).add
+
+    @property
+    def lag_seconds(self) -> float:
+        """For how long entries of this process have been on their way to the database; 0 where none is."""
+        return 0.0 if self._journal is None else self._journal.lag_seconds
 
     def close(self) -> None:
-        """Let go of the connection that appends (closing the database does, too); the next append opens another."""
+        """Let go of the journal and the connection that appends; the next append opens others."""
+        if self._journal is not None:
+            self._journal.close()
         self._disconnect()
 
-    def _write(self, rows: list[tuple[Any, ...]]) -> None:
+    def settle(self) -> None:
+        """Bring into the database what any process of this machine has appended so far. Raises StorageError."""
+        if self._journal is not None:
+            self._journal.catch_up()
+        if self._journals is not None and IS_POSSIBLE:
+            read_through(self._journals, self._store)
+
+    def _write(self, rows: Sequence[Row]) -> None:
         with self._database.translated():
             while True:
                 known = self._connection is not None
@@ -146,6 +179,7 @@ class PredictionLog:
 
         Raises DataError for a table without these columns and an outcome that is no single value, StorageError.
         """
+        self.settle()
         return store_labels(self._database, labels, actor)
 
     # -- reading -------------------------------------------------------------------------------------------
@@ -168,6 +202,7 @@ class PredictionLog:
         Without `role` these are the rows that callers were answered, whoever answered; a shadow's are asked for.
         Raises StorageError.
         """
+        self.settle()
         with self._database.reading() as connection:
             return read_window(connection, Stretch(name, start, end, version, role), columns, limit)
 
@@ -185,6 +220,7 @@ class PredictionLog:
 
         Raises StorageError.
         """
+        self.settle()
         with self._database.reading() as connection:
             return read_counts(connection, Stretch(name, start, end, version, role), every)
 
@@ -198,24 +234,29 @@ class PredictionLog:
         role: Role | None = None,
     ) -> Summary:
         """Volume, errors and latency from `start` (inclusive) to `end` (exclusive). Raises StorageError."""
+        self.settle()
         with self._database.reading() as connection:
             return read_summary(connection, Stretch(name, start, end, version, role))
 
 
-def _insert_sqlite(database: Database, connection: Any, rows: list[tuple[Any, ...]]) -> None:
+def _insert_sqlite(database: Database, connection: Any, rows: Sequence[Row]) -> None:
     database.begin_raw(connection)
-    connection.executemany(INSERT_SQLITE, rows)
+    whole = len(rows) - len(rows) % ROWS_A_STATEMENT
+    for start in range(0, whole, ROWS_A_STATEMENT):
+        values = [value for row in rows[start : start + ROWS_A_STATEMENT] for value in row]
+        connection.execute(INSERT_SQLITE_MANY, values)
+    connection.executemany(INSERT_SQLITE, rows[whole:])
     connection.execute("COMMIT")
 
 
-def _insert_postgresql(_: Database, connection: Any, rows: list[tuple[Any, ...]]) -> None:
+def _insert_postgresql(_: Database, connection: Any, rows: Sequence[Row]) -> None:
     # In the order of the ids: two writers of the same ids would wait for each other otherwise.
     ordered = sorted(rows, key=lambda row: row[0])
     records = orjson.dumps([dict(zip(COLUMNS, row, strict=True)) for row in ordered])
     connection.execute(INSERT_POSTGRESQL, [records.decode()], prepare=True)
 
 
-def _row(entry: LogEntry) -> tuple[Any, ...]:
+def _row(entry: LogEntry) -> Row:
     """In the order of COLUMNS."""
     id_, kept = entry.id, entry.status == "ok"
     if not isinstance(id_, str) or not 0 < len(id_) <= MAX_ID_CHARACTERS or not id_.isprintable():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from flask import Flask, current_app
@@ -29,10 +30,14 @@ class Services:
     meter: Meter
     gate: Gate
 
-    @property
+    @cached_property
     def log(self) -> PredictionLog | None:
         """None where this installation keeps no predictions."""
-        return self.project.log if self.settings.log_predictions else None
+        if not self.settings.log_predictions:
+            return None
+        log = self.project.log
+        log.keep_journal()
+        return log
 
     @property
     def max_body_bytes(self) -> int:
@@ -44,6 +49,8 @@ class Services:
 
     def close(self) -> None:
         self.champion.close()
+        if "log" in self.__dict__ and self.log is not None:
+            self.log.close()
         self.gate.close()
 
 

@@ -74,7 +74,7 @@ class Project:
     def log(self) -> PredictionLog:
         from rowsmith.monitoring.log import PredictionLog
 
-        return PredictionLog(self.database)
+        return PredictionLog(self.database, self.store / "journals")
 
     @property
     def is_empty(self) -> bool:

@@ -1,0 +1,310 @@
+"""Journal of the prediction log: a file to which entries are appended and synced before an answer is given.
+
+A database takes one writer at a time, and each of its commits writes several pages. A file of one's own is appended to
+at the price of one synced write, whatever the other processes do. A thread moves what was appended to the database a
+few times a second, many entries in a transaction, and fills the file with zeros again: to write where a file has its
+blocks already takes half of the time that it takes to make it longer. So an entry is durable when `write` returns, and
+in the database a moment later (`catch_up` waits for that moment).
+
+Moving is safe to repeat, since an id that is stored already is left as it is. The files of a process that died are
+moved by whoever finds them: a process holds a lock on its own as long as it lives. Where the database takes nothing for
+some seconds, or less than comes in, `write` refuses: the journal is a short way to the database, not a second one.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import struct
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import orjson
+
+from rowsmith.errors import StorageError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks; entries go to the database at once
+    fcntl = None  # type: ignore[assignment]
+
+logger = logging.getLogger("rowsmith.monitoring")
+
+Row: TypeAlias = Sequence[Any]
+HEAD = struct.Struct("<II")
+"""Of a record: the length of what follows, and its CRC-32."""
+SUFFIX = ".journal"
+MOVE_SECONDS = 0.25
+PATIENCE_SECONDS = 5.0
+"""How long the database may take nothing before no more is acknowledged."""
+FIRST_BYTES = 1 << 20
+MOST_BYTES = 32 << 20
+SYNCED = getattr(os, "O_DSYNC", 0)
+"""A write returns when it is on the disk; where there is no such flag, `fsync` is called."""
+ROWS_A_MOVE = 4096
+ADVICE = {
+    errno.ENOSPC: "free some space and try again; what was acknowledged before is safe",
+    errno.ENOENT: "restore the folder from a backup; what comes in meanwhile is refused",
+}
+IS_POSSIBLE = fcntl is not None
+
+
+@dataclass(slots=True)
+class _File:
+    path: Path
+    descriptor: int
+    number: int
+    """Of its inode: a file that was deleted can be written to without an error as long as it is open."""
+    end: int = 0
+
+
+class LogJournal:
+    """`store` makes rows durable in the database, and leaves those with a known id as they are."""
+
+    def __init__(self, folder: Path, store: Callable[[Sequence[Row]], None]) -> None:
+        self._folder = folder
+        self._store = store
+        self._changing = threading.Condition()
+        self._moving = threading.Lock()
+        self._active: _File | None = None
+        self._spare: _File | None = None
+        self._trouble: StorageError | None = None
+        self._behind_since: float | None = None
+        self._stop = threading.Event()
+        self._mover: threading.Thread | None = None
+
+    @property
+    def lag_seconds(self) -> float:
+        """For how long entries have been waiting to be moved; 0 where none is."""
+        since = self._behind_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Rows are durable on return. One thread at a time. Raises StorageError: none of them is kept."""
+        payload = orjson.dumps(rows)
+        record = HEAD.pack(len(payload), zlib.crc32(payload)) + payload
+        if self._mover is None:
+            self._start()
+        self._wait_for_room()
+        with self._changing:
+            file = self._active
+            assert file is not None
+            _append(file, record)
+            if self._behind_since is None:
+                self._behind_since = time.monotonic()
+
+    def catch_up(self) -> None:
+        """Move what this process has acknowledged so far. Raises StorageError."""
+        with self._moving:
+            self._move()
+
+    def close(self) -> None:
+        """Move the rest and remove the files. What cannot be moved stays for the next process."""
+        self._stop.set()
+        if self._mover is None:
+            return
+        self._mover.join()
+        with self._moving:
+            try:
+                self._move()
+            except StorageError as problem:
+                logger.error("the rest of the prediction log waits in %s: %s", self._folder, problem)
+            for file in (self._active, self._spare):
+                assert file is not None
+                if file.end == 0:
+                    file.path.unlink(missing_ok=True)
+                os.close(file.descriptor)
+            self._active = self._spare = self._mover = None
+
+    def _start(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        read_through(self._folder, self._store)
+        self._active, self._spare = _create(self._folder), _create(self._folder)
+        self._stop.clear()
+        self._mover = threading.Thread(target=self._keep_moving, name="rowsmith-log", daemon=True)
+        self._mover.start()
+
+    def _wait_for_room(self) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        with self._changing:
+            while self._active is not None and self._active.end > MOST_BYTES and self._trouble is None:
+                if not self._changing.wait(max(deadline - time.monotonic(), 0.0)):
+                    raise _slow()
+            if self.lag_seconds > PATIENCE_SECONDS:
+                raise self._trouble or _slow()
+
+    def _keep_moving(self) -> None:
+        while not self._stop.wait(MOVE_SECONDS):
+            try:
+                with self._moving:
+                    self._move()
+            except Exception as problem:
+                # At the edge of a thread: whatever happened, what was acknowledged stays, and is tried again.
+                expected = isinstance(problem, StorageError)
+                if self._trouble is None:
+                    logger.error(
+                        "the prediction log cannot be moved to the database: %s",
+                        problem,
+                        exc_info=None if expected else problem,
+                    )
+                with self._changing:
+                    self._trouble = problem if isinstance(problem, StorageError) else _slow()
+                    self._changing.notify_all()
+
+    def _move(self) -> None:
+        """First what an earlier move left, then what has come since."""
+        if self._active is None or self._spare is None:
+            return
+        self._empty(self._spare)
+        with self._changing:
+            began = time.monotonic()
+            self._active, self._spare = self._spare, self._active
+        self._empty(self._spare)
+        with self._changing:
+            self._trouble = None
+            self._behind_since = began if self._active.end else None
+            self._changing.notify_all()
+
+    def _empty(self, file: _File) -> None:
+        if file.end == 0:
+            return
+        store_records(os.pread(file.descriptor, file.end, 0), self._store)
+        _write(file.descriptor, bytes(file.end), 0)
+        if file.end > FIRST_BYTES:
+            os.ftruncate(file.descriptor, FIRST_BYTES)
+        file.end = 0
+
+
+def read_through(folder: Path, store: Callable[[Sequence[Row]], None]) -> None:
+    """Bring what any process of this machine has acknowledged so far into the database. The files of processes that
+    have died are removed. Raises StorageError."""
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        try:
+            descriptor = os.open(path, os.O_RDWR)
+        except FileNotFoundError:
+            continue  # its owner has just moved it
+        except OSError as problem:
+            raise StorageError(f"cannot read a journal: {problem.strerror}", where=str(path)) from problem
+        try:
+            is_orphan = _lock(descriptor)
+            store_records(_content(path), store)
+            if is_orphan:
+                path.unlink(missing_ok=True)
+        finally:
+            os.close(descriptor)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def store_records(content: bytes, store: Callable[[Sequence[Row]], None]) -> None:
+    rows = [row for record in _records(content) for row in orjson.loads(record)]
+    for start in range(0, len(rows), ROWS_A_MOVE):
+        store(rows[start : start + ROWS_A_MOVE])
+
+
+def _records(content: bytes) -> Iterator[bytes]:
+    """Up to the first that is not whole: a crash cut it off, and nobody was told that it was kept."""
+    position = 0
+    while position + HEAD.size <= len(content):
+        length, check = HEAD.unpack_from(content, position)
+        payload = content[position + HEAD.size : position + HEAD.size + length]
+        if len(payload) < length or zlib.crc32(payload) != check or not payload:
+            return
+        yield payload
+        position += HEAD.size + length
+
+
+def _append(file: _File, record: bytes) -> None:
+    try:
+        if os.stat(file.path).st_ino != file.number:
+            raise FileNotFoundError(errno.ENOENT, "the file was replaced")
+        _write(file.descriptor, record, file.end)
+    except OSError as problem:
+        _forget(file, len(record))
+        raise StorageError(
+            f"the prediction log cannot be written: {problem.strerror or problem}",
+            where=str(file.path.parent),
+            next_step=ADVICE.get(problem.errno or 0, "check the folder and its disk, and try again"),
+        ) from problem
+    file.end += len(record)
+
+
+def _write(descriptor: int, content: bytes, place: int) -> None:
+    view = memoryview(content)
+    while view:
+        written = os.pwrite(descriptor, view, place)
+        view, place = view[written:], place + written
+    if not SYNCED:
+        os.fsync(descriptor)
+
+
+def _forget(file: _File, length: int) -> None:
+    """What a failed write may have left; nobody is told that it is kept, so it must not be found later."""
+    if file.end + length > FIRST_BYTES:
+        os.ftruncate(file.descriptor, file.end)
+    else:
+        with suppress(OSError):
+            _write(file.descriptor, bytes(length), file.end)
+
+
+def _create(folder: Path) -> _File:
+    """An empty file that is this process's own. Whoever adopts files may take it away before it is locked."""
+    for attempt in range(100):
+        path = folder / f"{time.time_ns():x}-{os.getpid()}-{attempt}{SUFFIX}"
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | SYNCED, 0o600)
+        except FileExistsError:
+            continue
+        except OSError as problem:
+            raise StorageError(
+                f"cannot make the journal of the prediction log: {problem.strerror}", where=str(folder)
+            ) from problem
+        if _lock(descriptor) and os.fstat(descriptor).st_nlink:
+            _prepare(descriptor, folder)
+            return _File(path, descriptor, os.fstat(descriptor).st_ino)
+        os.close(descriptor)
+    raise StorageError("cannot make the journal of the prediction log", where=str(folder))
+
+
+def _prepare(descriptor: int, folder: Path) -> None:
+    """Blocks for the file, and its name in the folder, on the disk."""
+    try:
+        _write(descriptor, bytes(FIRST_BYTES), 0)
+        os.fsync(descriptor)
+        above = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(above)
+        finally:
+            os.close(above)
+    except OSError as problem:
+        os.close(descriptor)
+        raise StorageError(
+            f"cannot make the journal of the prediction log: {problem.strerror}",
+            where=str(folder),
+            next_step="free some space and try again",
+        ) from problem
+
+
+def _slow() -> StorageError:
+    return StorageError("the prediction log is moved more slowly than predictions come", next_step="try again")
+
+
+def _lock(descriptor: int) -> bool:
+    assert fcntl is not None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
