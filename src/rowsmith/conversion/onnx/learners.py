@@ -9,7 +9,7 @@ import numpy as np
 from rowsmith.blend import LEAST_PROBABILITY
 from rowsmith.conversion.onnx.columns import REFUSED
 from rowsmith.conversion.onnx.graph import Graph
-from rowsmith.conversion.onnx.trees import Nodes, ensemble, of_text, symmetric
+from rowsmith.conversion.onnx.trees import ensemble, of_splits, of_text, symmetric
 from rowsmith.conversion.onnx.views import dense, one_hot, target_encoded
 from rowsmith.errors import UsageError
 from rowsmith.state import State
@@ -81,8 +81,6 @@ def _linked(graph: Graph, sums: str, task: Task) -> str:
 
 
 def _trees(graph: Graph, matrix: str, learner: State) -> str:
-    if "unit" not in learner.data:
-        raise UsageError("these trees were saved by an older release", next_step="train the model again")
     task = Task(learner.data["task"])
     outputs = learner.data["classes"] if task is Task.MULTICLASS else 1
     matrix = target_encoded(graph, matrix, learner.children.get("encoding"))
@@ -106,12 +104,10 @@ def _symmetric_trees(graph: Graph, matrix: str, learner: State) -> str:
 def _forest(graph: Graph, matrix: str, learner: State) -> str:
     """Trees say which leaf is reached; a table says what it holds, since a leaf in ONNX holds one number."""
     arrays, data = learner.arrays, learner.data
-    if "table" not in arrays:
-        raise UsageError("this forest was saved by an older release", next_step="train the model again")
     matrix = target_encoded(graph, matrix, learner.children.get("encoding"))
     counts = arrays["leaves"].astype(np.int64)
     table, codes = on_a_grid(arrays["table"], len(counts)), arrays["codes"].astype(np.float64)
-    trees = [Nodes.of(tree, tree.value) for tree in forest.unpacked(arrays, counts, codes)]
+    trees = list(of_splits(forest.splits_of(arrays), codes))
     found = ensemble(graph, matrix, trees, range(len(trees)), len(trees))
     held = graph.op("Gather", graph.constant(table), graph.whole(found), axis=0)
     total, prior_trees = graph.total(held, 1), data.get("prior_trees", 0.0)

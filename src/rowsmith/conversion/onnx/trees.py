@@ -12,7 +12,8 @@ from onnx import numpy_helper
 
 from rowsmith.conversion.onnx.graph import ML, Graph
 from rowsmith.errors import UsageError
-from rowsmith.training.families.trees import DEFAULT_LEFT, IS_CATEGORY, MISSING_IS_NAN, Tree
+from rowsmith.training.families.node_table import Splits
+from rowsmith.training.families.trees import DEFAULT_LEFT, IS_CATEGORY, MISSING_IS_NAN
 from rowsmith.types import Array
 
 AT_MOST, ABOVE, ONE_OF = 0, 3, 6
@@ -36,12 +37,6 @@ class Nodes:
     missing_is_true: Array
     value: Array
     levels: tuple[Array, ...] = ()
-
-    @classmethod
-    def of(cls, tree: Tree, value: Array) -> Nodes:
-        modes = np.full(len(tree.feature), AT_MOST)
-        threshold = tree.threshold.astype(np.float64)
-        return cls(tree.feature, threshold, modes, tree.left, tree.right, tree.default_left.astype(np.int64), value)
 
     def never_empty(self) -> Nodes:
         """ONNX has no tree of one leaf: one question with the same leaf on both sides stands for it."""
@@ -96,6 +91,17 @@ def ensemble(graph: Graph, matrix: str, trees: Sequence[Nodes], targets: Sequenc
 
 def _joined(trees: Sequence[Nodes], name: str) -> Array:
     return np.concatenate([np.asarray(getattr(tree, name)) for tree in trees])
+
+
+def of_splits(splits: Splits, values: Array) -> Iterator[Nodes]:
+    """Trees without categories; `values`, shape (all leaves,), are what their leaves hold."""
+    cuts = np.cumsum(splits.nodes)[:-1]
+    columns = (splits.column, splits.threshold.astype(np.float64), splits.left, splits.right, splits.missing_left)
+    parts = [np.split(column, cuts) for column in columns]
+    held = np.split(values, np.cumsum(splits.leaves)[:-1])
+    for column, threshold, left, right, missing_left, value in zip(*parts, held, strict=True):
+        modes = np.full(len(column), AT_MOST)
+        yield Nodes(column, threshold, modes, left, right, missing_left.astype(np.int64), value)
 
 
 def of_text(text: str) -> Iterator[Nodes]:

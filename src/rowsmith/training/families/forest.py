@@ -97,7 +97,7 @@ class Forest:
         width = int(self._table.shape[1])
         places = self._arrays["codes"].astype(np.int64) * width
         outputs = np.zeros(self._count, dtype=np.int64)
-        return NodeTable.of(_splits(self._arrays), places, self._table.ravel(), width, outputs, width)
+        return NodeTable.of(splits_of(self._arrays), places, self._table.ravel(), width, outputs, width)
 
     def predict(self, matrix: Matrix) -> Scores2D:
         return self._answer(self._nodes.sums(self._encoding.apply(matrix) if self._encoding else matrix))
@@ -123,7 +123,8 @@ class Forest:
         return State(KIND, data, arrays=self._arrays, children=children)
 
 
-def _splits(arrays: Mapping[str, Array]) -> Splits:
+def splits_of(arrays: Mapping[str, Array]) -> Splits:
+    """The trees of a packed forest. Raises ArtifactError where its counts are not those of trees."""
     leaves = arrays["leaves"].astype(np.int64)
     left, right = children(arrays["left_leaves"].astype(np.int64), leaves)
     return Splits(
