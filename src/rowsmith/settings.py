@@ -125,6 +125,13 @@ SETTINGS: tuple[Setting, ...] = (
         "Internal hosts and networks (localhost, 10.1.0.0/16), separated by spaces, that the address in a recipe may "
         "lead to; * for all. An address on the command line may lead anywhere.",
     ),
+    Setting(
+        "mlflow_tracking_uri",
+        "MLFLOW_TRACKING_URI",
+        "",
+        str,
+        "An MLflow tracking server that gets a copy of each run and version, the alias `champion` on the reigning one.",
+    ),
     Setting("cores", "OMP_NUM_THREADS", 0, _threads, "Processor cores for training; 0 means all that are available."),
     Setting("no_color", "NO_COLOR", False, lambda text: text != "", "Plain output without colours when set."),
     Setting(
@@ -157,6 +164,7 @@ class Settings:
     log_predictions: bool = True
     alerts: tuple[str, ...] = ()
     internal_addresses: tuple[str, ...] = ()
+    mlflow_tracking_uri: str = ""
     cores: int = 0
     no_color: bool = False
     debug: bool = False

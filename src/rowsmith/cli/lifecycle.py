@@ -113,7 +113,7 @@ def retrain(
     opened = with_recipe(open_here(project, config), train=options)
     with watch() as progress:
         outcome = work(opened, data, append=append, promote=promote, on_progress=progress)
-    finish(outcome, as_json=as_json, wanted=promote)
+    finish(opened, outcome, as_json=as_json, wanted=promote)
 
 
 def promote(
@@ -131,10 +131,13 @@ def promote(
     """
     from rowsmith.cli import documents, views
     from rowsmith.cli.output import answer
+    from rowsmith.cli.training import copy_to_mlflow
     from rowsmith.workflows.promote import promote as work
 
-    entry, gates = work(open_here(project, config), version, reason=reason, force=force, actor=who("rowsmith promote"))
+    opened = open_here(project, config)
+    entry, gates = work(opened, version, reason=reason, force=force, actor=who("rowsmith promote"))
     answer({**documents.of_entry(entry), "gates": gates.to_dict()}, views.crowned, as_json=as_json)
+    copy_to_mlflow(opened, opened.registry.get(entry.name, entry.to_number))
 
 
 def rollback(
@@ -150,13 +153,13 @@ def rollback(
     """
     from rowsmith.cli import documents, views
     from rowsmith.cli.output import answer
+    from rowsmith.cli.training import copy_to_mlflow
     from rowsmith.workflows.promote import rollback as work
 
-    answer(
-        documents.of_entry(work(open_here(project, config), reason=reason, actor=who("rowsmith rollback"))),
-        views.crowned,
-        as_json=as_json,
-    )
+    opened = open_here(project, config)
+    entry = work(opened, reason=reason, actor=who("rowsmith rollback"))
+    answer(documents.of_entry(entry), views.crowned, as_json=as_json)
+    copy_to_mlflow(opened, opened.registry.get(entry.name, entry.to_number))
 
 
 def verify(

@@ -31,6 +31,7 @@ from rowsmith.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from rowsmith.registry.versions import Version
     from rowsmith.types import JsonObject
     from rowsmith.workflows.project import Project
     from rowsmith.workflows.run import Outcome
@@ -78,7 +79,7 @@ def run(
     opened = with_query(opened, table, query, param)
     with watch() as progress:
         outcome = work(opened, data, on_progress=progress)
-    finish(outcome, as_json=as_json, wanted=True)
+    finish(opened, outcome, as_json=as_json, wanted=True)
 
 
 def train(
@@ -113,7 +114,7 @@ def train(
     )
     with watch() as progress:
         outcome = train_version(opened, find_snapshot(opened, snapshot), promote=promote, on_progress=progress)
-    finish(outcome, as_json=as_json, wanted=promote)
+    finish(opened, outcome, as_json=as_json, wanted=promote)
 
 
 def leaderboard(
@@ -202,14 +203,27 @@ def report(
     answer(document, views.report, as_json=as_json)
 
 
-def finish(outcome: Outcome, *, as_json: bool, wanted: bool) -> None:
+def finish(project: Project, outcome: Outcome, *, as_json: bool, wanted: bool) -> None:
     """Tell what a training came to; a version that was wanted as champion and refused ends with exit code 4."""
     from rowsmith.cli import documents, views
     from rowsmith.cli.output import answer
 
     answer(documents.of_outcome(outcome), views.outcome, as_json=as_json)
+    copy_to_mlflow(project, outcome.version)
     if wanted and not outcome.promoted:
         raise typer.Exit(REFUSED)
+
+
+def copy_to_mlflow(project: Project, version: Version) -> None:
+    """A version, and who is champion, into the tracking server that MLFLOW_TRACKING_URI names; a warning at worst."""
+    from rowsmith.settings import read_settings
+
+    uri = read_settings().mlflow_tracking_uri
+    if uri:
+        from rowsmith.workflows.tracking import track
+
+        if warning := track(project, version, uri):
+            typer.echo(f"warning: {warning}", err=True)
 
 
 def run_document(project: Project, version: Any) -> JsonObject:

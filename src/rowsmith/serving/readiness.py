@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rowsmith.workflows.project import Project
 
 SETTINGS_ACTION = "settings"
-UNSAID = frozenset({"database_url", "alerts"})
+UNSAID = frozenset({"database_url", "alerts", "mlflow_tracking_uri"})
 """These may hold a password; the audit says only whether they are set."""
 
 
