@@ -103,6 +103,21 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("max_rows", "ROWSMITH_MAX_ROWS", 10_000, _positive, "The most rows in one API request."),
     Setting(
+        "models_mb",
+        "ROWSMITH_MODELS_MB",
+        500,
+        _positive,
+        "What the models that a server process has loaded may take, in megabytes of their files; the longest unused "
+        "ones go first, and never the project's own.",
+    ),
+    Setting(
+        "idle_minutes",
+        "ROWSMITH_IDLE_MINUTES",
+        30,
+        _positive,
+        "How long a model other than the project's own stays loaded while nobody asks for it.",
+    ),
+    Setting(
         "log_predictions",
         "ROWSMITH_LOG_PREDICTIONS",
         True,
@@ -161,6 +176,8 @@ class Settings:
     max_body_mb: int = 16
     max_upload_mb: int = 200
     max_rows: int = 10_000
+    models_mb: int = 500
+    idle_minutes: int = 30
     log_predictions: bool = True
     alerts: tuple[str, ...] = ()
     internal_addresses: tuple[str, ...] = ()

@@ -105,8 +105,8 @@ def read_window(connection: Connection, stretch: Stretch, columns: Sequence[str]
             column_of("label", [decode(row[6]) for row in rows]),
         ]
     )
-    inputs = _frame([decode(row[7]) or {} for row in rows], columns)
-    answers = _frame([_flat_answer(decode(row[8]) or {}) for row in rows], None if rows else ["prediction"])
+    inputs = frame_of([decode(row[7]) or {} for row in rows], columns)
+    answers = frame_of([flat_answer(decode(row[8]) or {}) for row in rows], None if rows else ["prediction"])
     return Window(entries, inputs, answers)
 
 
@@ -173,12 +173,13 @@ def _volumes() -> tuple[ColumnElement[int], ...]:
     )
 
 
-def _frame(rows: Sequence[JsonObject], columns: Sequence[str] | None) -> pl.DataFrame:
+def frame_of(rows: Sequence[JsonObject], columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """JSON objects as columns of their common types; all that occur where none are named."""
     names = list(dict.fromkeys(name for row in rows for name in row)) if columns is None else columns
     return pl.DataFrame({name: column_of(name, [row.get(name) for row in rows]) for name in names})
 
 
-def _flat_answer(answer: JsonObject) -> JsonObject:
+def flat_answer(answer: JsonObject) -> JsonObject:
     """Prediction.to_dict() with the columns of TrainedModel.predict_frame."""
     row = {"prediction": answer.get("prediction")}
     row |= {f"probability_{label}": value for label, value in (answer.get("probabilities") or {}).items()}

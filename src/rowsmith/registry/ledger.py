@@ -49,18 +49,11 @@ class Ledger:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        mark = "?" if database.is_sqlite else "%s"
-        self._token_query = f"SELECT max(position) FROM {ledger.name} WHERE name = {mark}"
 
     def entries(self, name: str) -> tuple[LedgerEntry, ...]:
         """Oldest first. Raises StorageError."""
         with self._database.reading() as connection:
             return self.read(connection, name)
-
-    def token(self, name: str) -> int:
-        """The number of lines: one indexed look-up (SQL kept as text, since building it costs more than running it)."""
-        with self._database.reading() as connection:
-            return connection.exec_driver_sql(self._token_query, (name,)).scalar() or 0
 
     @staticmethod
     def read(connection: Connection, name: str) -> tuple[LedgerEntry, ...]:

@@ -160,10 +160,6 @@ class Registry:
             number = self._ledger.champion_number(connection, name)
             return None if number is None else self._get(connection, name, number)
 
-    def champion_token(self, name: str) -> int:
-        """A number that grows when the champion changes; cheap enough to ask for often. Raises StorageError."""
-        return self._ledger.token(name)
-
     def folder(self, version: Version) -> Path:
         """The folder of a version. Raises StorageError (it is gone) and ArtifactError (it holds another model)."""
         folder = inside(self._root, _checked(version.name), str(version.number))

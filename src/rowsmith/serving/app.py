@@ -9,14 +9,15 @@ from flask import Flask
 from rowsmith.access.keyring import Keyring
 from rowsmith.access.keys import KeyStore
 from rowsmith.serving import api, errors, hot, measuring, pages, security
-from rowsmith.serving.champion import ChampionHolder
 from rowsmith.serving.gate import Gate
 from rowsmith.serving.metrics import Meter
+from rowsmith.serving.models import Models
 from rowsmith.serving.permissions import role_for
 from rowsmith.serving.rate_limits import RateLimiter
 from rowsmith.serving.readiness import asks_for_keys
-from rowsmith.serving.services import Services, attach
+from rowsmith.serving.services import MEGABYTE, Services, attach
 from rowsmith.serving.sessions import Sessions
+from rowsmith.serving.shadows import Shadows
 from rowsmith.settings import Settings
 from rowsmith.storage.secret_files import secret_file
 from rowsmith.workflows.project import Project
@@ -39,7 +40,8 @@ def create_app(project: Project, settings: Settings, *, counters: Path | None = 
     app.config["MAX_FORM_PARTS"] = MAX_FORM_PARTS
     meter = Meter(counters)
     gate = open_gate(project, settings, counters)
-    site = Services(project, settings, ChampionHolder(project, project.recipe.name), meter, gate)
+    models = Models(project, idle_seconds=60 * settings.idle_minutes, max_bytes=settings.models_mb * MEGABYTE)
+    site = Services(project, settings, models, Shadows(meter), meter, gate)
     attach(app, site)
     hot.register(app, site, lambda environ, endpoint: gate.admit(environ, role_for(endpoint)), api.HOT)
     # Measuring comes first, so that refused requests are counted too.

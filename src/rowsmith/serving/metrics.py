@@ -119,6 +119,10 @@ def render(totals: Mapping[Key, float], *, info: Mapping[str, str] | None, ready
     for (model, version, answer), value in kinds["predictions"]:
         labels = {"model": model, "version": version} | ({"class": answer} if answer else {})
         lines.append(f"rowsmith_predictions_total{_labels(labels)} {_number(value)}")
+    lines += _head("rowsmith_shadow_rows", "counter", "Rows that a shadow answered, failed at or missed.", openmetrics)
+    for (model, version, result), value in kinds["shadow"]:
+        labels = {"model": model, "version": version, "result": result}
+        lines.append(f"rowsmith_shadow_rows_total{_labels(labels)} {_number(value)}")
     lines += _head("rowsmith_request_duration_seconds", "histogram", "Time from a request to its answer.", openmetrics)
     lines += _histogram(kinds)
     return "\n".join([*lines, "# EOF", ""]) if openmetrics else "\n".join([*lines, ""])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,8 +17,9 @@ from rowsmith.conform.series import DTYPES
 from rowsmith.errors import Fault, SchemaError
 from rowsmith.model import TrainedModel
 from rowsmith.monitoring.log import LogEntry, PredictionLog, Source, new_ids
-from rowsmith.serving.champion import Served
+from rowsmith.serving.champion import Route, Served
 from rowsmith.serving.metrics import Meter
+from rowsmith.serving.shadows import Shadowed, Shadows
 from rowsmith.types import JsonObject, Prediction
 from rowsmith.workflows.deploy import Deployed
 
@@ -25,6 +27,7 @@ from rowsmith.workflows.deploy import Deployed
 MAX_FAULTS = 1000
 
 Row: TypeAlias = Mapping[str, Any]
+logger = logging.getLogger("rowsmith.serving")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,37 +47,54 @@ class Answers:
 
 
 def answer_rows(
-    served: Served, rows: Sequence[Row], log: PredictionLog | None, *, began: float, source: Source = "api"
+    route: Route,
+    rows: Sequence[Row],
+    log: PredictionLog | None,
+    *,
+    began: float,
+    source: Source = "api",
+    shadows: Shadows | None = None,
 ) -> Answers:
     """Predict, and keep what was asked and answered: once this returns, the log is durable.
 
-    `began` is the time of `time.perf_counter` at which the request came. Raises SchemaError with the faults of every
-    row (they are kept too, without the rows), and StorageError when the log cannot be written: then no answer is given.
+    Where a challenger cannot answer, the log says so and the champion does. A shadow is told through `shadows`, once
+    the caller's answers are kept. `began` is the time of `time.perf_counter` at which the request came. Raises
+    SchemaError with the faults of every row (they are kept too, without the rows), and StorageError when the log
+    cannot be written: then no answer is given.
     """
     try:
-        conforming = conform(served.deployed, rows)
-    except SchemaError as problem:
+        conforming = conform(route.served.deployed, rows)
+        predictions = predict(route.served.model, conforming)
+    except Exception as problem:
         if log is not None:
-            log.append(_refusals(served, problem.faults, _since(began), source))
-        raise
-    predictions = predict(served.model, conforming)
+            log.append(_refusals(route, problem, _since(began), source))
+        if route.instead is None:
+            raise
+        if not isinstance(problem, SchemaError):
+            logger.exception("version %s failed, and the champion answered", route.served.version.number)
+        # Outside the experiment: these rows were chosen by having failed.
+        return answer_rows(Route(route.instead), rows, log, began=began, source=source)
     # Made in the same millisecond; sorted, they keep the order of the rows in the log.
     ids = tuple(sorted(new_ids(len(rows))))
     if log is not None:
-        log.append(_entries(served, ids, conforming, predictions, _since(began), source))
-    return Answers(served, ids, predictions)
+        now = datetime.now(UTC)
+        log.append(_entries(route, ids, conforming, predictions, now, _since(began), source))
+        if route.shadow is not None and shadows is not None:
+            shadows.offer(Shadowed(route, route.shadow, rows, ids, now, log))
+    return Answers(route.served, ids, predictions)
 
 
 def _entries(
-    served: Served,
+    route: Route,
     ids: Sequence[str],
     conforming: Sequence[ConformingRow],
     predictions: Sequence[Prediction],
+    now: datetime,
     latency_ms: float,
     source: Source,
 ) -> list[LogEntry]:
     """The columns that the model looked at are kept: what else a caller sent is none of its business."""
-    now, version = datetime.now(UTC), served.version
+    version = route.served.version
     return [
         LogEntry(
             id=id_,
@@ -85,15 +105,19 @@ def _entries(
             answer=prediction.to_dict(),
             latency_ms=latency_ms,
             source=source,
+            role=route.role,
+            experiment=route.experiment,
+            unit=route.unit,
         )
         for id_, item, prediction in zip(ids, conforming, predictions, strict=True)
     ]
 
 
-def _refusals(served: Served, faults: Sequence[Fault], latency_ms: float, source: Source) -> list[LogEntry]:
-    """One for each row that was refused, with the code of its first fault."""
+def _refusals(route: Route, problem: Exception, latency_ms: float, source: Source) -> list[LogEntry]:
+    """One for each row that was refused, with the code of its first fault; one where the model itself failed."""
+    faults = problem.faults if isinstance(problem, SchemaError) else (Fault("internal", "", ""),)
     codes = {fault.row: fault.code for fault in reversed(faults)}
-    now, version = datetime.now(UTC), served.version
+    now, version = datetime.now(UTC), route.served.version
     return [
         LogEntry(
             id=id_,
@@ -104,6 +128,9 @@ def _refusals(served: Served, faults: Sequence[Fault], latency_ms: float, source
             source=source,
             status="error",
             code=code,
+            role=route.role,
+            experiment=route.experiment,
+            unit=route.unit,
         )
         for id_, code in zip(new_ids(len(codes)), codes.values(), strict=True)
     ]

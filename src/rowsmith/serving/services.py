@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, current_app
 
 from rowsmith.monitoring.log import PredictionLog
-from rowsmith.serving.champion import ChampionHolder, Served
+from rowsmith.serving.champion import ChampionHolder, Route
 from rowsmith.serving.gate import Gate
 from rowsmith.serving.metrics import Meter
+from rowsmith.serving.models import Models
+from rowsmith.serving.shadows import Shadows
 from rowsmith.settings import Settings
 from rowsmith.workflows.project import Project
 
@@ -20,15 +23,22 @@ if TYPE_CHECKING:
 
 KEY = "rowsmith"
 MEGABYTE = 1 << 20
+KEY_HEADER = "HTTP_ROWSMITH_KEY"
 
 
 @dataclass(frozen=True)
 class Services:
     project: Project
     settings: Settings
-    champion: ChampionHolder
+    models: Models
+    shadows: Shadows
     meter: Meter
     gate: Gate
+
+    @property
+    def champion(self) -> ChampionHolder:
+        """That of the project's own model."""
+        return self.models.default
 
     @cached_property
     def log(self) -> PredictionLog | None:
@@ -43,12 +53,25 @@ class Services:
     def max_body_bytes(self) -> int:
         return self.settings.max_body_mb * MEGABYTE
 
-    def served(self, environ: WSGIEnvironment) -> Served:
-        """The version that answers a request; nothing else decides this. Raises Problem while there is none."""
-        return self.champion.current()
+    def route(
+        self,
+        environ: WSGIEnvironment,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        name: str | None = None,
+        ref: str | int | None = None,
+    ) -> Route:
+        """Who answers a request, and as whom; nothing else decides this.
+
+        `name` is that of another model than the project's own, `ref` a version that the caller insists on. The header
+        Rowsmith-Key says what requests are split by while a traffic rule is in force. Raises Problem: no such model or
+        version (404), none yet (503).
+        """
+        return self.models.route(rows, key=environ.get(KEY_HEADER), name=name, ref=ref)
 
     def close(self) -> None:
-        self.champion.close()
+        self.models.close()
+        self.shadows.close()
         if "log" in self.__dict__ and self.log is not None:
             self.log.close()
         self.gate.close()

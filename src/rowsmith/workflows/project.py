@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rowsmith.ingestion.snapshot import SnapshotStore
     from rowsmith.model import TrainedModel
     from rowsmith.monitoring.log import PredictionLog
+    from rowsmith.registry.traffic import Traffic
     from rowsmith.registry.versions import Registry, Version
     from rowsmith.storage.database import Database
 
@@ -69,6 +70,12 @@ class Project:
         from rowsmith.registry.versions import Registry
 
         return Registry(self.database, self.store / "versions", now=self.now)
+
+    @cached_property
+    def traffic(self) -> Traffic:
+        from rowsmith.registry.traffic import Traffic
+
+        return Traffic(self.database, now=self.now)
 
     @cached_property
     def log(self) -> PredictionLog:

@@ -31,7 +31,7 @@ def answer(site: Services, environ: WSGIEnvironment) -> Reply:
     began = time.perf_counter()
     document = read_object(environ, MEMBERS, max_bytes=site.max_body_bytes)
     rows = rows_of(document, max_rows=site.settings.max_rows)
-    answers = answer_rows(site.served(environ), rows, site.log, began=began)
+    answers = answer_rows(site.route(environ, rows), rows, site.log, began=began, shadows=site.shadows)
     count(site.meter, answers)
     return Reply(orjson.dumps(answers.to_dict()))
 

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Blueprint, Response, make_response, render_template, request
 
 from rowsmith.errors import SchemaError
-from rowsmith.serving.champion import Served
+from rowsmith.serving.champion import Route, Served
 from rowsmith.serving.pages.answer import AnswerView, view_of
 from rowsmith.serving.pages.forms import FIRST_FIELDS, fields_of, row_of, typical_values
 from rowsmith.serving.pages.snippets import curl
@@ -39,7 +39,7 @@ def submit() -> Response:
     served = site.champion.current()
     row = row_of(served.inputs, request.form)
     try:
-        answers = answer_rows(served, [row], site.log, began=began, source="page")
+        answers = answer_rows(Route(served), [row], site.log, began=began, source="page")
     except SchemaError as problem:
         return make_response(_page(served, request.form, _by_column(problem), None), 422)
     count(site.meter, answers)
