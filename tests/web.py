@@ -117,9 +117,12 @@ class WebServer:
                     self.wfile.flush()
                     server.released.wait(answer.stall)
                     content = content[1:]
-                self.wfile.write(content[: len(content) - answer.cut])
+                if self.command != "HEAD":
+                    self.wfile.write(content[: len(content) - answer.cut])
                 if answer.cut:
                     self.close_connection = True
+
+            do_HEAD = do_GET
 
             def log_message(self, format: str, *args: Any) -> None:
                 """Nothing on the terminal."""

@@ -122,6 +122,27 @@ class HttpSection(_Section):
         return value
 
 
+class StorageSection(_Section):
+    """Where object storage is, and who asks; what is not said here comes from the usual environment variables."""
+
+    endpoint: str | None = Field(
+        None, examples=["https://minio.example.org"], description="the address of a server that speaks like S3"
+    )
+    region: str | None = Field(None, examples=["eu-central-1"], description="of a bucket of S3")
+    key_id: str | None = Field(
+        None, examples=["${STORAGE_KEY_ID}"], description="the id of a key, or the name of an account of Azure"
+    )
+    secret_key: str | None = Field(None, examples=["${STORAGE_SECRET}"], description="the secret of that key")
+    anonymous: bool = Field(False, description="ask without credentials, for buckets that are public")
+
+    @field_validator("secret_key")
+    @classmethod
+    def _names_its_secret(cls, value: str | None) -> str | None:
+        if value is not None and "${" not in value:
+            raise _written_out("here")
+        return value
+
+
 class PageSection(_Section):
     """Which rows a web page holds: a table, or parts of it that repeat."""
 
@@ -190,6 +211,7 @@ class DataSection(_Section):
     sql: SqlSection = SqlSection()
     http: HttpSection = HttpSection()
     page: PageSection = PageSection()
+    storage: StorageSection = StorageSection()
     incremental: IncrementalSection = IncrementalSection()
 
     @field_validator("source")

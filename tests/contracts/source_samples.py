@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import BigInteger, Column, Double, MetaData, String, Table, create_engine
 
 from rowsmith.recipe import DataSection
+from tests.s3 import S3Server
 from tests.servers import MariaServer, PostgresServer, free_port
 from tests.web import Answer, Asked, WebServer
 
@@ -39,7 +40,8 @@ class Sample:
     missing: object
     options: DataSection = field(default_factory=DataSection)
     environment: Mapping[str, str] = field(default_factory=lambda: {"SECRET": SECRET})
-    add: Callable[[], None] | None = None
+    add: Callable[[], object] | None = None
+    internal: tuple[str, ...] = ()
 
 
 def dataframe(request: pytest.FixtureRequest, folder: Path) -> Sample:
@@ -138,11 +140,30 @@ def _fill(url: str, rows: pl.DataFrame = ROWS) -> None:
     engine.dispose()
 
 
+def objects(request: pytest.FixtureRequest, folder: Path) -> Sample:
+    pytest.importorskip("obstore")
+    import obstore
+
+    server = S3Server().__enter__()
+    request.addfinalizer(lambda: server.__exit__(None, None, None))
+    bucket = server.bucket("rows")
+    obstore.put(bucket, "parts/1.csv", ROWS.write_csv().encode())
+    storage = {"endpoint": server.url, "region": "us-east-1", "key_id": "tester", "secret_key": "${SECRET}"}
+    return Sample(
+        origin="s3://rows/parts/",
+        missing="s3://rows/none.csv",
+        options=DataSection.model_validate({"storage": storage}),
+        internal=("127.0.0.1",),
+        add=lambda: obstore.put(bucket, "parts/2.csv", b"id,name,amount\n5,e,5.0\n"),
+    )
+
+
 SAMPLES: dict[str, Callable[[pytest.FixtureRequest, Path], Sample]] = {
     "dataframe": dataframe,
     "postgresql": postgresql,
     "sqlite": sqlite,
     "database": database,
     "http": http,
+    "objects": objects,
     "files": files,
 }

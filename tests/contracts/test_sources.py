@@ -30,7 +30,7 @@ def sample(kind: Source, request: pytest.FixtureRequest, tmp_path: Path) -> Samp
 
 
 def context(sample: Sample, since: dict[str, object] | None = None) -> Context:
-    return Context(Secrets(sample.environment), since=since)
+    return Context(Secrets(sample.environment), since=since, internal=sample.internal)
 
 
 def test_it_accepts_its_own_and_is_the_first_to(kind: Source, sample: Sample) -> None:

@@ -19,6 +19,7 @@ from rowsmith.ingestion.sources.databases.sqlite import SqliteFile
 from rowsmith.ingestion.sources.dataframes import DataFrames, FrameTable
 from rowsmith.ingestion.sources.files import Files
 from rowsmith.ingestion.sources.http import Http
+from rowsmith.ingestion.sources.objects import Objects
 from rowsmith.ingestion.sources.protocol import Context, Opened, Reading, Source, Table
 from rowsmith.ingestion.sources.secrets import REFERENCE, Secrets
 from rowsmith.recipe import DataSection
@@ -26,7 +27,7 @@ from rowsmith.types import JsonObject
 
 __all__ = ["SOURCES", "Context", "Reading", "Secrets", "Source", "Table", "read_batches", "read_frame", "read_new"]
 
-SOURCES: tuple[Source, ...] = (DataFrames(), PostgreSQL(), SqliteFile(), DatabaseServer(), Http(), Files())
+SOURCES: tuple[Source, ...] = (DataFrames(), PostgreSQL(), SqliteFile(), DatabaseServer(), Http(), Objects(), Files())
 
 
 def read_batches(source: object, options: DataSection | None = None, context: Context | None = None) -> Reading:

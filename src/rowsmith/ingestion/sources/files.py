@@ -46,21 +46,21 @@ class Files:
         path = Path(origin).expanduser()
         parts = [path] if path.is_file() else _parts(path)
         mark: JsonObject = {"files": {part.as_posix(): _stat(part) for part in parts}}
-        fresh = _since(parts, mark, context.since)
+        fresh = since_mark(list(mark["files"]), mark, context.since)
         if not fresh:
             return None
-        tables = [_open_path(part, options) for part in fresh]
+        tables = [_open_path(Path(part), options) for part in fresh]
         table = tables[0] if len(parts) == 1 else Parts(str(origin), tables)
         return Opened(table, mark=lambda: mark, only_new=len(fresh) < len(parts))
 
 
-def _since(parts: list[Path], mark: JsonObject, since: JsonObject | None) -> list[Path]:
-    """The parts that are not in an earlier mark; all of them where one that is was changed or removed."""
+def since_mark(names: Sequence[str], mark: JsonObject, since: JsonObject | None) -> list[str]:
+    """The names that are not in an earlier mark; all of them where one that is was changed or removed."""
     known = (since or {}).get("files", {})
     now = mark["files"]
     if any(now.get(name) != stat for name, stat in known.items()):
-        return parts
-    return [part for part in parts if part.as_posix() not in known]
+        return list(names)
+    return [name for name in names if name not in known]
 
 
 def _stat(path: Path) -> list[int]:

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+import pytest
+
+from rowsmith.errors import RecipeError, SourceError
+from rowsmith.ingestion.sources import Context, Secrets, read_batches, read_frame, read_new
+from rowsmith.ingestion.sources.objects.keys import Place, partitions
+from rowsmith.recipe import DataSection
+from tests.s3 import KEYS, S3Server
+from tests.web import Answer, WebServer
+
+obstore = pytest.importorskip("obstore")
+
+CONTEXT = Context(Secrets({"SECRET": KEYS["secret_access_key"]}), internal=("127.0.0.1",))
+NAMES = itertools.count()
+TABLE = pl.DataFrame({"id": range(5000), "v": [f"value {i} of many" for i in range(5000)]})
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3Server]:
+    with S3Server() as running:
+        yield running
+
+
+@pytest.fixture
+def bucket(server: S3Server) -> tuple[str, Any]:
+    name = f"bucket-{next(NAMES)}"
+    return name, server.bucket(name)
+
+
+def options(endpoint: str, **storage: Any) -> DataSection:
+    keys = {"endpoint": endpoint, "region": "us-east-1", "key_id": KEYS["access_key_id"], "secret_key": "${SECRET}"}
+    return DataSection.model_validate({"storage": keys | storage})
+
+
+def parquet(frame: pl.DataFrame) -> bytes:
+    out = io.BytesIO()
+    frame.write_parquet(out, compression="uncompressed")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.jsonl", "deep/er/t é=1 %41.csv"])
+def test_one_object(server: S3Server, bucket: tuple[str, Any], name: str) -> None:
+    small = TABLE.head(3)
+    content = parquet(small) if name.endswith("parquet") else small.write_csv().encode()
+    content = small.write_ndjson().encode() if name.endswith("jsonl") else content
+    obstore.put(bucket[1], name, content)
+    assert read_frame(f"s3://{bucket[0]}/{name}", options(server.url), CONTEXT).equals(small)
+
+
+@pytest.mark.parametrize("origin", ["t", "t/", "t/*.parquet", "t/part-[0-4].parquet", "**/part-?.parquet"])
+def test_many_objects(server: S3Server, bucket: tuple[str, Any], origin: str) -> None:
+    for number in range(5):
+        obstore.put(bucket[1], f"t/part-{number}.parquet", parquet(TABLE.slice(number * 1000, 1000)))
+    for noise in ("t/_SUCCESS", "t/.hidden.parquet", "other/x.csv"):
+        obstore.put(bucket[1], noise, b"x")
+    reading = read_batches(f"s3://{bucket[0]}/{origin}", options(server.url), CONTEXT)
+    assert pl.concat(reading.batches).equals(TABLE)
+    assert len(reading.facts["parts"]) == 5
+
+
+def test_folders_that_say_something(server: S3Server, bucket: tuple[str, Any]) -> None:
+    for year, place in [(2024, "a b"), (2025, "__HIVE_DEFAULT_PARTITION__")]:
+        name = place.replace(" ", "%20")
+        big = TABLE if year == 2024 else TABLE.head(2)
+        obstore.put(bucket[1], f"t/year={year}/place={name}/x.parquet", parquet(big))
+    frame = read_frame(f"s3://{bucket[0]}/t", options(server.url), CONTEXT)
+    assert frame.columns == ["id", "v", "year", "place"]
+    assert frame.group_by("year", "place", maintain_order=True).len().rows() == [(2024, "a b", 5000), (2025, None, 2)]
+    assert partitions(["y=1/x=07/a", "y=2/x=8/a"], "") == [{"y": 1, "x": "07"}, {"y": 2, "x": "8"}]
+
+
+def test_only_new_objects_are_read(server: S3Server, bucket: tuple[str, Any]) -> None:
+    origin, chosen = f"s3://{bucket[0]}/t/*.csv", options(server.url)
+    obstore.put(bucket[1], "t/1.csv", b"a\n1\n")
+    reading = read_batches(origin, chosen, CONTEXT)
+    list(reading.batches)
+    since = Context(CONTEXT.secrets, since=reading.mark(), internal=CONTEXT.internal)
+    assert read_new(origin, chosen, since) is None
+    obstore.put(bucket[1], "t/2.csv", b"a\n2\n")
+    later = read_new(origin, chosen, since)
+    assert later is not None and later.only_new and pl.concat(later.batches)["a"].to_list() == [2]
+    obstore.put(bucket[1], "t/1.csv", b"a\n9\n")
+    again = read_new(origin, chosen, since)
+    assert again is not None and not again.only_new and pl.concat(again.batches)["a"].to_list() == [9, 2]
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "says"),
+    [
+        (b"", "x.csv", "is empty.*half-uploaded"),
+        (parquet(TABLE)[:-100], "x.parquet", "damaged or cut off.*half-uploaded"),
+        (parquet(TABLE)[:500], "x.parquet", "damaged or cut off"),
+        (b"\0" * 100_000, "x.parquet", "damaged or cut off"),
+    ],
+)
+def test_half_uploaded(server: S3Server, bucket: tuple[str, Any], content: bytes, name: str, says: str) -> None:
+    obstore.put(bucket[1], name, content)
+    with pytest.raises(SourceError, match=f"(?s){name}.*{says}"):
+        read_frame(f"s3://{bucket[0]}/{name}", options(server.url), CONTEXT)
+
+
+def test_an_object_that_changes_meanwhile(server: S3Server, bucket: tuple[str, Any]) -> None:
+    obstore.put(bucket[1], "x.parquet", parquet(TABLE))
+    obstore.put(bucket[1], "y.parquet", parquet(TABLE))
+    reading = read_batches(f"s3://{bucket[0]}/*.parquet", options(server.url), CONTEXT)
+    obstore.put(bucket[1], "x.parquet", parquet(TABLE.reverse()))
+    with pytest.raises(SourceError, match="changed while it was read"):
+        list(reading.batches)
+
+
+@pytest.mark.parametrize(
+    "origin", ["s3://no-such-bucket-here/x.csv", "s3://{}/none.csv", "s3://{}/none/*.csv", "s3://{}"]
+)
+def test_what_is_not_there(server: S3Server, bucket: tuple[str, Any], origin: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        read_frame(origin.format(bucket[0]), options(server.url), CONTEXT)
+    assert caught.value.next_step
+
+
+def test_without_permission() -> None:
+    with S3Server(open_requests=2) as guarded:
+        store = guarded.bucket("closed")
+        obstore.put(store, "x.csv", b"a\n1\n")
+        for origin in ("s3://closed/x.csv", "s3://closed/*.csv"):
+            with pytest.raises(
+                SourceError, match=r"may not be read with these credentials.*AWS_ACCESS_KEY_ID"
+            ) as caught:
+                read_frame(origin, options(guarded.url), CONTEXT)
+            assert KEYS["secret_access_key"] not in str(caught.value) + repr(caught.value.__cause__)
+
+
+@pytest.mark.parametrize("status", [403, 401])
+def test_other_stores_refuse_too(status: int) -> None:
+    with WebServer({}) as web:
+        web.answer = lambda asked: Answer(b"no", status)  # type: ignore[method-assign]
+        for origin in ("gs://bucket/x.csv", "az://container/x.csv"):
+            chosen = DataSection.model_validate(
+                {"storage": {"endpoint": web.url, "anonymous": True, "key_id": "account"}}
+            )
+            with pytest.raises(SourceError, match="may not be read"):
+                read_frame(origin, chosen, CONTEXT)
+
+
+def test_a_recipe_does_not_lead_to_internal_endpoints(server: S3Server) -> None:
+    with pytest.raises(SourceError, match="internal"):
+        read_frame("s3://bucket/x.csv", options(server.url), Context(CONTEXT.secrets))
+    with pytest.raises(RecipeError, match="no endpoint"):
+        read_frame("s3://bucket/x.csv", options("ftp://x"), CONTEXT)
+    with pytest.raises(ValueError, match="written out"):
+        options(server.url, secret_key="hush-hush")
+
+
+@pytest.mark.parametrize(
+    ("glob", "key", "is_meant"),
+    [
+        ("a/*.csv", "a/x.csv", True),
+        ("a/*.csv", "a/b/x.csv", False),
+        ("a/**/*.csv", "a/x.csv", True),
+        ("a/**/*.csv", "a/b/c/x.csv", True),
+        ("a/**", "a/b/c", True),
+        ("a/[!x]?.csv", "a/xy.csv", False),
+        ("a/[!x]?.csv", "a/yy.csv", True),
+        ("a.b/*", "aXb/c", False),
+    ],
+)
+def test_globs(glob: str, key: str, is_meant: bool) -> None:
+    assert Place("s3", "b", glob).matches(key) is is_meant
