@@ -188,7 +188,13 @@ class IncrementalSection(_Section):
 
     @property
     def is_wanted(self) -> bool:
+        """Whether a source is read again at all, or anew every time."""
         return bool(self.mode or self.cursor or self.key)
+
+    @property
+    def way(self) -> Literal["append", "upsert", "replace"]:
+        """The mode, chosen or by default."""
+        return self.mode or ("upsert" if self.key else "append")
 
 
 class DataSection(_Section):

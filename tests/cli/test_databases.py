@@ -36,6 +36,29 @@ def test_a_database_becomes_a_champion(rowsmith: Command, address: str, tmp_path
 
 
 @pytest.mark.postgresql
+def test_only_what_is_new_is_read(rowsmith: Command, address: str, tmp_path: Path, postgresql: PostgresServer) -> None:
+    options = (address, "--table", "loans", "--cursor", "id", "--key", "id", "--project", tmp_path, "--json")
+    first = rowsmith("ingest", *options).json
+    assert (first["before"], first["nothing_new"], first["rows_added"]) == (None, False, 700)
+    again = rowsmith("ingest", *options).json
+    assert again["nothing_new"] and again["snapshot"]["id"] == first["snapshot"]["id"] and "schema" not in again
+    url = f"postgresql://rowsmith@/{address.rpartition('/')[2]}?host={postgresql.folder}&port={postgresql.port}"
+    with psycopg.connect(url) as connection:
+        connection.execute("INSERT INTO loans VALUES (701, 1, true)")
+        connection.execute("UPDATE loans SET a = 99 WHERE id = 700")
+    more = rowsmith("ingest", *options).json
+    assert (more["rows_added"], more["rows_replaced"], more["snapshot"]["rows"]) == (1, 1, 701)
+    with psycopg.connect(url) as connection:
+        connection.execute("ALTER TABLE loans ADD COLUMN extra text")
+    stopped = rowsmith("ingest", *options)
+    assert stopped.code == 3 and "extra" in stopped.json["error"]["received"]
+    added = rowsmith("ingest", "--on-schema-change", "add", *options).json
+    assert added["schema_change"]["added"] == {"extra": "String"} and "extra" in added["snapshot"]["columns"]
+    assert rowsmith("ingest", "--on-schema-change", "add", *options).json["nothing_new"]
+    assert "Nothing new" in rowsmith("ingest", "--on-schema-change", "add", *options[:-1]).out
+
+
+@pytest.mark.postgresql
 def test_the_recipe_says_where_and_what(
     rowsmith: Command, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgresql: PostgresServer
 ) -> None:

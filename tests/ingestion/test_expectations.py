@@ -14,8 +14,9 @@ from rowsmith.errors import RecipeError, SchemaError
 from rowsmith.ingestion.expectations import expecting, require
 from rowsmith.ingestion.infer import infer_schema
 from rowsmith.recipe import Recipe
-from rowsmith.workflows.ingest import examine, ingest, take_snapshot
+from rowsmith.workflows.ingest import examine, ingest
 from rowsmith.workflows.project import open_project
+from rowsmith.workflows.reading import take_snapshot
 from rowsmith.workflows.recipe_file import explained
 from rowsmith.workflows.train import train_frame
 from tests.ingestion.tables import people

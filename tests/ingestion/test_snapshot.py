@@ -51,7 +51,12 @@ def test_what_goes_in_comes_out(store: SnapshotStore) -> None:
     assert store.get(made.id[:8]) == made
     assert (made.rows, made.source, made.facts, made.parent) == (1000, "people.csv", {"format": "csv"}, None)
     assert list(made.columns.items()) == [(name, type_name(dtype)) for name, dtype in TABLE.schema.items()]
-    assert [report.message for report in reports] == ["300 rows", "600 rows", "900 rows", "1,000 rows"]
+    assert [report.message.split(",  ")[0].rpartition(", ")[0] for report in reports] == [
+        "300 rows",
+        "600 rows",
+        "900 rows",
+        "1,000 rows",
+    ]
 
 
 def test_equal_rows_give_the_snapshot_that_is_there(store: SnapshotStore) -> None:

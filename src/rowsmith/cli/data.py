@@ -9,11 +9,15 @@ import typer
 from rowsmith.cli.options import (
     HERE,
     ConfigOption,
+    CursorOption,
     DebugOption,
     JsonOption,
+    KeyOption,
+    ModeOption,
     ParamOption,
     ProjectOption,
     QueryOption,
+    SchemaChangeOption,
     SourceArgument,
     TableOption,
     TargetOption,
@@ -31,6 +35,10 @@ def ingest(
     table: TableOption = None,
     query: QueryOption = None,
     param: ParamOption = None,
+    cursor: CursorOption = None,
+    key: KeyOption = None,
+    mode: ModeOption = None,
+    on_schema_change: SchemaChangeOption = None,
     append_to: Annotated[
         str | None, typer.Option("--append-to", metavar="ID", help="A snapshot that these rows come after.")
     ] = None,
@@ -43,18 +51,27 @@ def ingest(
 
     The same rows give the same snapshot. The schema is written to schema.toml, to be read and corrected.
 
+    With --cursor, --key or --mode, the next time reads only what is new, and joins it to the last snapshot.
+
     [dim]Example:[/] rowsmith ingest 'postgresql://reader:${PASSWORD}@host/shop' --table sales.loans --target churned
     """
     from rowsmith.cli import documents, views
     from rowsmith.cli.output import answer
     from rowsmith.cli.progress import watch
-    from rowsmith.workflows.ingest import ingest as work
+    from rowsmith.workflows.reading import read_in
 
-    opened = with_recipe(open_here(project, config), target={"column": target})
+    incremental = {"cursor": cursor, "key": key, "mode": mode, "on_schema_change": on_schema_change}
+    opened = with_recipe(open_here(project, config), target={"column": target}, data={"incremental": incremental})
     opened = with_query(opened, table, query, param)
     with watch() as progress:
-        ingested = work(opened, data, append_to=append_to, on_progress=progress)
-    answer(documents.of_ingested(ingested, str(opened.schema_path)), views.ingested, as_json=as_json)
+        taken, ingested = read_in(opened, data, append_to=append_to, on_progress=progress)
+    document = documents.of_reading(taken)
+    if ingested is None:
+        answer(document, views.nothing_new, as_json=as_json)
+    else:
+        answer(
+            {**documents.of_ingested(ingested, str(opened.schema_path)), **document}, views.ingested, as_json=as_json
+        )
 
 
 def check(
@@ -81,7 +98,8 @@ def check(
     from rowsmith.cli.output import answer
     from rowsmith.cli.progress import watch
     from rowsmith.errors import UsageError
-    from rowsmith.workflows.ingest import examine, find_snapshot, take_snapshot
+    from rowsmith.workflows.ingest import examine, find_snapshot
+    from rowsmith.workflows.reading import take_snapshot
 
     if data is not None and snapshot is not None:
         raise UsageError("name either DATA or --snapshot, not both")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rowsmith.access.keys import Key
+    from rowsmith.ingestion.refresh import Refreshed
     from rowsmith.ingestion.snapshot import Snapshot
     from rowsmith.registry.ledger import LedgerEntry
     from rowsmith.registry.versions import Version
@@ -24,6 +25,18 @@ def of_snapshot(snapshot: Snapshot) -> JsonObject:
         "created": snapshot.created,
         "parent": snapshot.parent,
         "parts": len(snapshot.parts),
+    }
+
+
+def of_reading(taken: Refreshed) -> JsonObject:
+    """What a reading added to the snapshot before, if there was one."""
+    return {
+        "snapshot": of_snapshot(taken.snapshot),
+        "nothing_new": taken.nothing_new,
+        "before": taken.before.id if taken.before else None,
+        "rows_added": taken.added,
+        "rows_replaced": taken.replaced,
+        "schema_change": taken.change.to_dict() if taken.change else None,
     }
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 COMMON = "Everywhere"
 DATABASE = "Databases"
+INCREMENTAL = "Reading what is new"
 
 ProjectOption: TypeAlias = Annotated[
     Path, typer.Option("--project", metavar="DIR", help="The project's folder.", rich_help_panel=COMMON)
@@ -79,6 +80,24 @@ QueryOption: TypeAlias = Annotated[
 ParamOption: TypeAlias = Annotated[
     list[str] | None,
     typer.Option("--param", metavar="NAME=VALUE", help="A value for :NAME in the query.", rich_help_panel=DATABASE),
+]
+CursorOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--cursor", metavar="COLUMN", help="A column that grows with new rows.", rich_help_panel=INCREMENTAL),
+]
+KeyOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--key", metavar="COLUMN", help="A column that names a row; several may.", rich_help_panel=INCREMENTAL
+    ),
+]
+ModeOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--mode", metavar="MODE", help="append, upsert or replace.", rich_help_panel=INCREMENTAL),
+]
+SchemaChangeOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--on-schema-change", metavar="POLICY", help="stop, add or ignore.", rich_help_panel=INCREMENTAL),
 ]
 HERE = Path()
 

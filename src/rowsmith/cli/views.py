@@ -44,12 +44,34 @@ def ingested(document: JsonObject) -> Parts:
         snapshot["id"][:12],
         f": {snapshot['rows']:,} rows, {len(snapshot['columns'])} columns from {snapshot['source']}",
     )
+    yield from _what_is_new(document)
     yield tables.schema(document["schema"])
     if document["findings"]:
         yield tables.findings(document["findings"])
     else:
         yield Text("Nothing looks odd.", style="green")
     yield line("The schema is in ", document["schema_file"], "; read it, and correct what is wrong.")
+
+
+def nothing_new(document: JsonObject) -> Parts:
+    snapshot = document["snapshot"]
+    yield line(
+        ("Nothing new ", "bold"),
+        f"in {snapshot['source']}: ",
+        snapshot["id"][:12],
+        f" stands ({snapshot['rows']:,} rows).",
+    )
+
+
+def _what_is_new(document: JsonObject) -> Parts:
+    """How it differs from the snapshot before."""
+    if not document["before"]:
+        return
+    added, replaced = document["rows_added"], document["rows_replaced"]
+    yield line(f"After {document['before'][:12]}: {added:,} rows added, {replaced:,} replaced.")
+    if change := document["schema_change"]:
+        parts = [f"{kind}: {', '.join(names)}" for kind, names in change.items() if names]
+        yield Text(f"The columns changed. {'; '.join(parts)}.", style="yellow")
 
 
 def checked(document: JsonObject) -> Parts:

@@ -39,7 +39,7 @@ class RowHash:
         rows = pl.concat(self._pending)
         whole = rows.height - rows.height % BLOCK_ROWS
         for start in range(0, whole, BLOCK_ROWS):
-            self._blocks.append(_hash_block(rows.slice(start, BLOCK_ROWS)))
+            self._blocks.append(hash_block(rows.slice(start, BLOCK_ROWS)))
         self._pending = [rows.slice(whole)]
         self._pending_rows = rows.height - whole
 
@@ -49,7 +49,7 @@ class RowHash:
         return tuple(self._blocks)
 
     def hexdigest(self) -> str:
-        rest = _hash_block(pl.concat(self._pending)) if self._pending_rows else ""
+        rest = hash_block(pl.concat(self._pending)) if self._pending_rows else ""
         document = {
             "format": FORMAT,
             "columns": list(self._columns.items()),
@@ -60,7 +60,7 @@ class RowHash:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _hash_block(frame: pl.DataFrame) -> str:
+def hash_block(frame: pl.DataFrame) -> str:
     digest = hashlib.sha256()
     for series in frame:
         digest.update(_hash_column(series))

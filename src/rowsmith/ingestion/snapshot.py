@@ -13,9 +13,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -101,21 +102,50 @@ class SnapshotStore:
         source: str,
         facts: JsonObject | None = None,
         append_to: str | None = None,
+        parent: str | None = None,
+        expected_rows: int | None = None,
         on_progress: OnProgress = no_progress,
     ) -> Snapshot:
         """Keep the rows, after those of `append_to` if given; equal rows give the snapshot that is there already.
 
         All or nothing: an error, also one of the batches, leaves no trace. Raises SourceError for batches without
-        rows or of different columns, NotFoundError for an unknown `append_to`, StorageError.
+        rows or of different columns, NotFoundError for an unknown `append_to`, StorageError. `parent` is the id of the
+        snapshot that these rows were made from, where none of its parts are shared. `expected_rows` is for progress.
         """
-        parent = self.get(append_to) if append_to is not None else None
-        with _translated(self.root), filled(self._incoming, self._lock) as folder:
-            writer = _Writer(folder, parent, self._tail(parent), source)
+        before = self.get(append_to) if append_to is not None else None
+        with self.filling() as folder:
+            writer = _Writer(folder, before, self._tail(before), source)
+            told = Told(expected_rows, on_progress)
             for batch in batches:
                 writer.write(batch)
-                on_progress(Progress("ingest", f"{writer.rows:,} rows"))
+                told.more(batch)
             snapshot = writer.finish(facts or {}, self._now())
-            return self._publish(folder, snapshot)
+            return self.publish(folder, snapshot if parent is None else replace(snapshot, parent=parent))
+
+    @contextmanager
+    def filling(self) -> Iterator[Path]:
+        """A folder for new parts, each under its own hash; gone when the block ends. Raises StorageError."""
+        with _translated(self.root), filled(self._incoming, self._lock) as folder:
+            yield folder
+
+    def publish(self, folder: Path, snapshot: Snapshot) -> Snapshot:
+        """Keep a snapshot whose new parts lie in `folder`; the one that is there already, if there is."""
+        with locked(self._lock):
+            manifest = self._manifests / f"{snapshot.id}.json"
+            if manifest.exists():
+                return self._read_manifest(snapshot.id)
+            self._parts.mkdir(parents=True, exist_ok=True)
+            for part in snapshot.parts:
+                written = folder / f"{part.sha256}.parquet"
+                if written.exists():
+                    os.replace(written, self._parts / written.name)
+            text = json.dumps(snapshot.to_dict(), ensure_ascii=False, indent=1)
+            write_atomically(manifest, text)
+        return snapshot
+
+    def now(self) -> str:
+        """The time that is written down."""
+        return self._now().isoformat(timespec="microseconds")
 
     def get(self, id_or_prefix: str) -> Snapshot:
         """By id, or as much of its beginning as no other has. Raises NotFoundError, StorageError."""
@@ -130,10 +160,23 @@ class SnapshotStore:
         shown = ", ".join(snapshot.id[:12] for snapshot in self.list()[-MAX_LISTED:])
         raise NotFoundError("there is no such snapshot", received=id_or_prefix, allowed=shown or "none is kept yet")
 
-    def scan(self, snapshot: Snapshot) -> pl.LazyFrame:
-        """The rows in order, not read yet. Raises StorageError for a part that is missing or was changed."""
-        paths = [self._verified(part) for part in snapshot.parts]
+    def scan(self, snapshot: Snapshot, *, verified: bool = True) -> pl.LazyFrame:
+        """The rows in order, not read yet. Raises StorageError for a part that is missing or was changed.
+
+        Without `verified` no hash is checked: for a look at a few rows of a large table.
+        """
+        paths = [self._verified(part) if verified else self.path(part) for part in snapshot.parts]
         return pl.scan_parquet(paths, glob=False, hive_partitioning=False)
+
+    def batches(self, snapshot: Snapshot) -> Iterator[pl.DataFrame]:
+        """The rows in order, a part at a time. Raises StorageError."""
+        for part in snapshot.parts:
+            with _translated(self.root):
+                yield pl.read_parquet(self._verified(part), glob=False, hive_partitioning=False)
+
+    def path(self, part: Part) -> Path:
+        """Where a part lies, whether it is there or not."""
+        return self._parts / f"{part.sha256}.parquet"
 
     def read(self, snapshot: Snapshot) -> pl.DataFrame:
         """The rows in order, in memory."""
@@ -161,7 +204,7 @@ class SnapshotStore:
             raise StorageError(f"the manifest of this snapshot cannot be read: {problem}", where=str(path)) from problem
 
     def _verified(self, part: Part) -> Path:
-        path = self._parts / f"{part.sha256}.parquet"
+        path = self.path(part)
         if not path.is_file():
             raise StorageError(
                 "a part of this snapshot is missing", where=str(path), next_step="restore it from a backup"
@@ -178,21 +221,12 @@ class SnapshotStore:
         """The rows after the last whole block, which the hash of an append begins with."""
         if parent is None:
             return None
-        return self.scan(parent).slice(parent.rows - parent.rows % BLOCK_ROWS).collect()
-
-    def _publish(self, folder: Path, snapshot: Snapshot) -> Snapshot:
-        with locked(self._lock):
-            manifest = self._manifests / f"{snapshot.id}.json"
-            if manifest.exists():
-                return self._read_manifest(snapshot.id)
-            self._parts.mkdir(parents=True, exist_ok=True)
-            for part in snapshot.parts:
-                written = folder / f"{part.sha256}.parquet"
-                if written.exists():
-                    os.replace(written, self._parts / written.name)
-            text = json.dumps(snapshot.to_dict(), ensure_ascii=False, indent=1)
-            write_atomically(manifest, text)
-        return snapshot
+        wanted = parent.rows % BLOCK_ROWS
+        parts: list[Part] = []
+        while sum(part.rows for part in parts) < wanted or not parts:
+            parts.insert(0, parent.parts[-1 - len(parts)])
+        frame = pl.scan_parquet([self._verified(part) for part in parts], glob=False, hive_partitioning=False)
+        return frame.slice(sum(part.rows for part in parts) - wanted).collect()
 
     def _remove_leftovers(self) -> None:
         """What a program that was killed while it wrote has left, without disturbing one that still writes."""
@@ -241,7 +275,7 @@ class _Writer:
         if self._types is None:
             self._begin({name: final_type(plain_type(dtype)) for name, dtype in batch.schema.items()})
         assert self._types is not None and self._hash is not None
-        plain = _fitted(batch, self._types, self._source, is_append=self._parent is not None)
+        plain = fitted(batch, self._types, self._source, is_append=self._parent is not None)
         self._hash.update(plain)
         self.rows += plain.height
         self._buffer.append(plain)
@@ -274,17 +308,42 @@ class _Writer:
     def _flush(self) -> None:
         if not self._buffered_rows:
             return
-        path = self._folder / "part"
-        pl.concat(self._buffer).write_parquet(path, compression="zstd")
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-        part = Part(sha256_of_file(path), self._buffered_rows, path.stat().st_size)
-        os.replace(path, self._folder / f"{part.sha256}.parquet")
-        self._parts.append(part)
+        self._parts.append(write_part(self._folder, pl.concat(self._buffer)))
         self._buffer, self._buffered_bytes, self._buffered_rows = [], 0, 0
 
 
-def _fitted(batch: pl.DataFrame, types: Mapping[str, pl.DataType], source: str, *, is_append: bool) -> pl.DataFrame:
+class Told:
+    """Progress of rows that come in: how many, how many bytes they take here, and how long it will go on."""
+
+    def __init__(self, expected_rows: int | None, on_progress: OnProgress) -> None:
+        self._expected = expected_rows
+        self._on_progress = on_progress
+        self._begin = time.monotonic()
+        self._rows = self._bytes = 0
+
+    def more(self, batch: pl.DataFrame) -> None:
+        self._rows += batch.height
+        self._bytes += int(batch.estimated_size())
+        fraction = seconds_left = None
+        if self._expected and self._rows <= self._expected:
+            fraction = self._rows / self._expected
+            seconds_left = (time.monotonic() - self._begin) * (1 - fraction) / fraction
+        message = f"{self._rows:,} rows, {self._bytes / 1e6:,.1f} MB"
+        self._on_progress(Progress("ingest", message, fraction=fraction, seconds_left=seconds_left))
+
+
+def write_part(folder: Path, frame: pl.DataFrame) -> Part:
+    """Write rows into `folder` under the hash of the file, which is on the disk when this returns."""
+    path = folder / "part"
+    frame.write_parquet(path, compression="zstd")
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    part = Part(sha256_of_file(path), frame.height, path.stat().st_size)
+    os.replace(path, folder / f"{part.sha256}.parquet")
+    return part
+
+
+def fitted(batch: pl.DataFrame, types: Mapping[str, pl.DataType], source: str, *, is_append: bool) -> pl.DataFrame:
     """The batch with the columns and types of those before it. Raises SourceError where it has others."""
     missing = [name for name in types if name not in batch.columns]
     added = [name for name in batch.columns if name not in types]

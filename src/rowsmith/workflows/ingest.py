@@ -13,17 +13,17 @@ import polars as pl
 from rowsmith.conform import Conformer
 from rowsmith.errors import ChecksFailed, NotFoundError, RecipeError, SchemaError
 from rowsmith.ingestion.checks import CHECKS, run_checks
-from rowsmith.ingestion.expectations import expecting, require
+from rowsmith.ingestion.expectations import require
 from rowsmith.ingestion.infer import infer_schema
 from rowsmith.ingestion.schema_file import read_schema, write_schema
 from rowsmith.ingestion.snapshot import Snapshot
-from rowsmith.ingestion.sources import Context, Secrets, read_batches
 from rowsmith.recipe import Recipe
 from rowsmith.schema import Schema
 from rowsmith.storage.files import writing_to
 from rowsmith.types import Finding, OnProgress, Progress, Severity, no_progress
 from rowsmith.workflows.plugins import Plugins, load_plugins
 from rowsmith.workflows.project import Project
+from rowsmith.workflows.reading import take_snapshot
 
 PREVIOUS_SCHEMA_FILE = "schema.previous.toml"
 
@@ -51,33 +51,6 @@ def ingest(
     """
     snapshot = take_snapshot(project, source, append_to=append_to, on_progress=on_progress)
     return examine(project, snapshot, on_progress=on_progress)
-
-
-def take_snapshot(
-    project: Project, source: Any = None, *, append_to: str | None = None, on_progress: OnProgress = no_progress
-) -> Snapshot:
-    """Read a source into the project's store; equal rows give the snapshot that is there already."""
-    location = project.recipe.data.source if source is None else source
-    if location is None:
-        raise RecipeError(
-            "there is nothing to read", next_step="name a file, or set source under [data] in rowsmith.toml"
-        )
-    if source is None and location != "-" and "://" not in location and "${" not in location:
-        # A recipe's path is relative to its project, wherever the command runs.
-        location = str(project.root / location)
-    context = Context(
-        Secrets(project.environment, project.root),
-        root=project.root,
-        named_here=source is not None,
-        internal=project.internal_addresses,
-    )
-    reading = read_batches(location, project.recipe.data, context)
-    batches = expecting(
-        reading.batches, project.recipe.expect, now=project.now(), is_whole=append_to is None and not reading.only_new
-    )
-    return project.snapshots.add(
-        batches, source=reading.description, facts=reading.facts, append_to=append_to, on_progress=on_progress
-    )
 
 
 def examine(project: Project, snapshot: Snapshot, *, on_progress: OnProgress = no_progress) -> Ingested:

@@ -13,6 +13,7 @@ from rowsmith.errors import NotFoundError
 from rowsmith.recipe import RECIPE_FILE, Recipe
 
 if TYPE_CHECKING:
+    from rowsmith.ingestion.feeds import FeedStore
     from rowsmith.ingestion.snapshot import SnapshotStore
     from rowsmith.model import TrainedModel
     from rowsmith.monitoring.log import PredictionLog
@@ -56,6 +57,12 @@ class Project:
         from rowsmith.ingestion.snapshot import SnapshotStore
 
         return SnapshotStore(self.store / "snapshots", now=self.now)
+
+    @cached_property
+    def feeds(self) -> FeedStore:
+        from rowsmith.ingestion.feeds import FeedStore
+
+        return FeedStore(self.store / "feeds")
 
     @cached_property
     def database(self) -> Database:

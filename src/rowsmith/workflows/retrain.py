@@ -7,8 +7,9 @@ from typing import Any
 
 from rowsmith.recipe import Recipe
 from rowsmith.types import OnProgress, no_progress
-from rowsmith.workflows.ingest import find_snapshot, take_snapshot
+from rowsmith.workflows.ingest import find_snapshot
 from rowsmith.workflows.project import Project
+from rowsmith.workflows.reading import take_snapshot
 from rowsmith.workflows.run import Outcome, train_version
 
 

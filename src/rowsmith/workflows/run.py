@@ -27,9 +27,10 @@ from rowsmith.training import fit_baselines
 from rowsmith.types import Finding, JsonObject, Metric, OnProgress, Progress, Scores2D, no_progress
 from rowsmith.workflows.challenge import Challenge, challenge, remember_learned
 from rowsmith.workflows.deploy import OWN_CODE
-from rowsmith.workflows.ingest import Ingested, examine, stop_on_errors, take_snapshot
+from rowsmith.workflows.ingest import Ingested, examine, stop_on_errors
 from rowsmith.workflows.inputs import keep_inputs
 from rowsmith.workflows.project import Project
+from rowsmith.workflows.reading import take_snapshot
 from rowsmith.workflows.train import Fitted, deadline_of, fit, metric_of
 
 REPORT_FILE = "report.html"

@@ -56,7 +56,7 @@ def read_new(source: object, options: DataSection, context: Context) -> Reading 
     types = _types(table)
     return Reading(
         batches=_batches(table, types, secrets, may_be_empty=context.since is not None),
-        columns=types,
+        columns=dict(table.columns),
         facts=_without_secrets(table.facts, secrets),
         description=secrets.hide(table.description),
         mark=opened.mark,

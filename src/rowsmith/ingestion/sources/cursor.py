@@ -82,6 +82,11 @@ def as_text(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
+def mark_value(mark: JsonObject | None) -> Any:
+    """The greatest value that a mark holds; None where it is of another kind."""
+    return _parsed(mark) if mark and "cursor" in mark else None
+
+
 def _parsed(mark: JsonObject) -> Any:
     kinds = {"datetime": datetime.fromisoformat, "date": date.fromisoformat}
     return kinds.get(mark["kind"], lambda value: value)(mark["value"])

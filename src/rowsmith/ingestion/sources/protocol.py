@@ -102,7 +102,10 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Reading:
-    """What `read_batches` answers. The iterator can be walked once; call `mark` after its end."""
+    """What `read_batches` answers. The iterator can be walked once; call `mark` after its end.
+
+    `columns` are those of the table; one that has no value yet is `pl.Null` here and text in the batches.
+    """
 
     batches: Iterator[pl.DataFrame]
     columns: Mapping[str, pl.DataType]
