@@ -29,6 +29,15 @@ def _flag(text: str) -> bool:
     raise ValueError("true or false")
 
 
+def _one_of(*words: str) -> Callable[[str], str]:
+    def convert(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError(" or ".join(words))
+        return text.lower()
+
+    return convert
+
+
 def _positive(text: str) -> int:
     number = int(text)
     if number <= 0:
@@ -125,6 +134,27 @@ SETTINGS: tuple[Setting, ...] = (
         "Whether served predictions are kept for monitoring.",
     ),
     Setting(
+        "log_format",
+        "ROWSMITH_LOG_FORMAT",
+        "text",
+        _one_of("text", "json"),
+        "How the server writes its log, without personal data: text or json (a document a line).",
+    ),
+    Setting(
+        "log_level",
+        "ROWSMITH_LOG_LEVEL",
+        "warning",
+        _one_of("debug", "info", "warning", "error"),
+        "From which level on the server logs; info has a line for each request.",
+    ),
+    Setting(
+        "otlp_endpoint",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "",
+        str,
+        "An OpenTelemetry collector that gets a trace of each request, over HTTP, such as http://127.0.0.1:4318.",
+    ),
+    Setting(
         "alerts",
         "ROWSMITH_ALERTS",
         (),
@@ -179,6 +209,9 @@ class Settings:
     models_mb: int = 500
     idle_minutes: int = 30
     log_predictions: bool = True
+    log_format: str = "text"
+    log_level: str = "warning"
+    otlp_endpoint: str = ""
     alerts: tuple[str, ...] = ()
     internal_addresses: tuple[str, ...] = ()
     mlflow_tracking_uri: str = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import socket
@@ -270,3 +271,23 @@ def test_no_answer_is_given_that_a_deleted_store_would_lose(tmp_path: Path) -> N
         shutil.rmtree(tmp_path / ".rowsmith", ignore_errors=True)
         (tmp_path / "moved").rename(tmp_path / ".rowsmith")
         assert httpx.post(url, json={"row": a_row()}, trust_env=False).status_code == 200
+
+
+@pytest.mark.slow
+def test_the_log_of_a_running_server_is_json_with_ids_and_no_values(root: Path, client: httpx.Client) -> None:
+    """All of it: every process, granian's own lines, requests that succeed and that fail."""
+    server = Server(root, settings={"log_format": "json", "log_level": "info"})
+    row = {**a_row(), "city": "Zwiebelkuchen-77"}
+    for number in range(10):
+        headers = {"X-Request-Id": f"test-{number}"}
+        client.post(f"{server.address}/api/v1/predict", json={"row": row}, headers=headers).raise_for_status()
+    refused = client.post(f"{server.address}/api/v1/predict", json={"row": {"age": "Zwiebelkuchen-77"}})
+    assert refused.status_code == 422
+    workers_of(server)[0].kill()
+    assert eventually(lambda: len(workers_of(server)) == 2)
+    _, errors = server.stop()
+    lines = [json.loads(line) for line in errors.splitlines()]
+    asked = [line for line in lines if line["logger"] == "rowsmith.requests" and line["status"] == 200]
+    assert {f"test-{number}" for number in range(10)} <= {line["request_id"] for line in asked}
+    assert [line["request_id"] for line in lines if line.get("status") == 422] == [refused.headers["X-Request-Id"]]
+    assert "Zwiebelkuchen" not in errors

@@ -8,7 +8,7 @@ from flask import Flask
 
 from rowsmith.access.keyring import Keyring
 from rowsmith.access.keys import KeyStore
-from rowsmith.serving import api, errors, hot, measuring, pages, security
+from rowsmith.serving import api, errors, hot, observing, pages, security
 from rowsmith.serving.gate import Gate
 from rowsmith.serving.metrics import Meter
 from rowsmith.serving.models import Models
@@ -44,13 +44,13 @@ def create_app(project: Project, settings: Settings, *, counters: Path | None = 
     site = Services(project, settings, models, Shadows(meter), meter, gate)
     attach(app, site)
     hot.register(app, site, lambda environ, endpoint: gate.admit(environ, role_for(endpoint)), api.HOT)
-    # Measuring comes first, so that refused requests are counted too.
-    measuring.register(app, meter)
     security.register(app, gate)
     errors.register(app)
     pages.prepare(app)
     for blueprint in (*api.BLUEPRINTS, *pages.BLUEPRINTS):
         app.register_blueprint(blueprint)
+    # Around all of it, so that refused requests are counted, too.
+    observing.register(app, meter, site.traces, site.log_lag)
     return app
 
 

@@ -234,4 +234,5 @@ def register(app: Flask) -> None:
             redirect = error.get_response()
             assert isinstance(redirect, Response)
             return redirect
-        return respond(problem_of(error, f"{request.method} {request.path}"))
+        rule = request.url_rule.rule if request.url_rule is not None else "an unknown address"
+        return respond(problem_of(error, f"{request.method} {rule}"))

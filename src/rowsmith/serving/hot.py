@@ -8,7 +8,6 @@ same meter, without that. Every other request is Flask's, and so are all others 
 from __future__ import annotations
 
 import http
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -18,6 +17,7 @@ from flask import Flask
 from rowsmith.serving.endpoint import Endpoint
 from rowsmith.serving.errors import problem_of, reply_of
 from rowsmith.serving.exchange import Reply
+from rowsmith.serving.observing import ROUTE
 from rowsmith.serving.services import Services
 
 if TYPE_CHECKING:
@@ -48,9 +48,8 @@ def _door(flask: WSGIApplication, site: Services, admit: Admit, by_path: Mapping
         hot = by_path.get(environ["PATH_INFO"])
         if hot is None or environ["REQUEST_METHOD"] != "POST":
             return flask(environ, start_response)
-        began = time.perf_counter()
+        environ[ROUTE] = hot.path
         reply = _answer(hot, site, admit, environ)
-        site.meter.observe(hot.path, "POST", reply.status, time.perf_counter() - began)
         head = [("Content-Type", reply.content_type), ("Content-Length", str(len(reply.body))), *reply.headers]
         start_response(STATUS_LINES[reply.status], head)
         return (reply.body,)

@@ -11,6 +11,7 @@ import mmap
 import os
 import struct
 import threading
+import time
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ LENGTH = struct.Struct("<q")
 VALUE = struct.Struct("<d")
 FIRST_BYTES = 1 << 16
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, math.inf)
+STALE_SECONDS = 10.0
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -57,6 +59,18 @@ class Meter:
         self.add(("requests", method, route, str(status)))
         self.add(("seconds_sum", route), seconds)
         self.add(("bucket", route, str(bisect_left(BUCKETS, seconds))))
+
+    def put(self, key: Key, value: float) -> None:
+        """Set a value that goes up and down."""
+        self.add(key, 0.0)
+        with self._lock:
+            VALUE.pack_into(self._map, self._offsets[key], value)
+
+    def report_lag(self, seconds: float) -> None:
+        """The lag of this process's part of the prediction log."""
+        process = str(os.getpid())
+        self.put(("log_lag", process), seconds)
+        self.put(("log_lag_at", process), time.time())
 
     def totals(self) -> dict[Key, float]:
         """The sums over all processes."""
@@ -123,9 +137,18 @@ def render(totals: Mapping[Key, float], *, info: Mapping[str, str] | None, ready
     for (model, version, result), value in kinds["shadow"]:
         labels = {"model": model, "version": version, "result": result}
         lines.append(f"rowsmith_shadow_rows_total{_labels(labels)} {_number(value)}")
+    lines += _head("rowsmith_log_lag_seconds", "gauge", "Age of the oldest entry not in the database yet.", openmetrics)
+    lines.append(f"rowsmith_log_lag_seconds {_log_lag(kinds)!r}")
     lines += _head("rowsmith_request_duration_seconds", "histogram", "Time from a request to its answer.", openmetrics)
     lines += _histogram(kinds)
     return "\n".join([*lines, "# EOF", ""]) if openmetrics else "\n".join([*lines, ""])
+
+
+def _log_lag(kinds: Mapping[str, list[tuple[Key, float]]]) -> float:
+    """The largest of the processes that still report one."""
+    told = {process: at for (process,), at in kinds["log_lag_at"]}
+    now = time.time()
+    return max((lag for (process,), lag in kinds["log_lag"] if now - told[process] < STALE_SECONDS), default=0.0)
 
 
 def _histogram(kinds: Mapping[str, list[tuple[Key, float]]]) -> Iterator[str]:

@@ -20,6 +20,7 @@ from rowsmith.monitoring.log import LogEntry, PredictionLog, Source, new_ids
 from rowsmith.serving.champion import Route, Served
 from rowsmith.serving.metrics import Meter
 from rowsmith.serving.shadows import Shadowed, Shadows
+from rowsmith.serving.steps import step
 from rowsmith.types import JsonObject, Prediction
 from rowsmith.workflows.deploy import Deployed
 
@@ -63,8 +64,10 @@ def answer_rows(
     cannot be written: then no answer is given.
     """
     try:
-        conforming = conform(route.served.deployed, rows)
-        predictions = predict(route.served.model, conforming)
+        with step("conform"):
+            conforming = conform(route.served.deployed, rows)
+        with step("predict"):
+            predictions = predict(route.served.model, conforming)
     except Exception as problem:
         if log is not None:
             log.append(_refusals(route, problem, _since(began), source))
@@ -78,7 +81,8 @@ def answer_rows(
     ids = tuple(sorted(new_ids(len(rows))))
     if log is not None:
         now = datetime.now(UTC)
-        log.append(_entries(route, ids, conforming, predictions, now, _since(began), source))
+        with step("log"):
+            log.append(_entries(route, ids, conforming, predictions, now, _since(began), source))
         if route.shadow is not None and shadows is not None:
             shadows.offer(Shadowed(route, route.shadow, rows, ids, now, log))
     return Answers(route.served, ids, predictions)

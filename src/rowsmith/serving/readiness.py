@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rowsmith.workflows.project import Project
 
 SETTINGS_ACTION = "settings"
-UNSAID = frozenset({"database_url", "alerts", "mlflow_tracking_uri"})
+UNSAID = frozenset({"database_url", "alerts", "mlflow_tracking_uri", "otlp_endpoint"})
 """These may hold a password; the audit says only whether they are set."""
 
 
@@ -59,6 +59,14 @@ def check_certificate(settings: Settings) -> None:
             where=f"{settings.tls_cert}, {settings.tls_key}",
             next_step="both are PEM files that belong together, the key without a password",
         ) from problem
+
+
+def check_traces(settings: Settings) -> None:
+    """Raises SettingsError where traces are asked for and cannot be made: here, and not in every worker again."""
+    if settings.otlp_endpoint:
+        from rowsmith.serving.tracing import open_traces
+
+        open_traces(settings.otlp_endpoint).close()
 
 
 def record_settings(project: Project, settings: Settings, *, actor: str) -> None:

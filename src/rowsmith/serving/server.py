@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from rowsmith.errors import SettingsError
 from rowsmith.serving.addresses import is_loopback
-from rowsmith.serving.readiness import check_access, check_certificate, record_settings
+from rowsmith.serving.readiness import check_access, check_certificate, check_traces, record_settings
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -67,6 +67,7 @@ def serve(
     """
     check_access(project, settings)
     check_certificate(settings)
+    check_traces(settings)
     port = claim(settings.host, settings.port)
     address = url_of(settings.host, port, tls=bool(settings.tls_cert))
     if not is_loopback(settings.host) and not settings.tls_cert:
@@ -141,6 +142,9 @@ def _granian(project: Project, settings: Settings, announce: Callable[[], None])
     from granian.constants import Interfaces, SSLProtocols
     from granian.log import LogLevels
 
+    from rowsmith.serving import logs
+
+    logs.configure(settings.log_format, settings.log_level)
     multiprocessing.set_start_method("spawn", force=True)
     for name, value in WORKER_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -155,6 +159,7 @@ def _granian(project: Project, settings: Settings, announce: Callable[[], None])
         workers=settings.workers,
         blocking_threads=THREADS,
         log_level=LogLevels.warning,
+        log_dictconfig=logs.GRANIAN,
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_SECONDS,
         ssl_cert=Path(settings.tls_cert) if settings.tls_cert else None,
@@ -170,8 +175,10 @@ def _granian(project: Project, settings: Settings, announce: Callable[[], None])
 
 def _load_worker(project: Project, settings: Settings, counters: Path) -> Flask:
     """The application of one worker process, which ends when its parent does, however that ended."""
+    from rowsmith.serving import logs
     from rowsmith.serving.app import create_app
 
+    logs.configure(settings.log_format, settings.log_level)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), name="rowsmith-parent", daemon=True).start()
@@ -187,8 +194,10 @@ def _end_with(parent: Any) -> None:
 def _waitress(project: Project, settings: Settings, announce: Callable[[], None]) -> None:
     from waitress import create_server
 
+    from rowsmith.serving import logs
     from rowsmith.serving.app import create_app
 
+    logs.configure(settings.log_format, settings.log_level)
     if settings.tls_cert:
         raise SettingsError(
             "TLS needs granian, which has no wheel for this platform",

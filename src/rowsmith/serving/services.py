@@ -15,6 +15,7 @@ from rowsmith.serving.gate import Gate
 from rowsmith.serving.metrics import Meter
 from rowsmith.serving.models import Models
 from rowsmith.serving.shadows import Shadows
+from rowsmith.serving.tracing import Traces, open_traces
 from rowsmith.settings import Settings
 from rowsmith.workflows.project import Project
 
@@ -49,6 +50,16 @@ class Services:
         log.keep_journal()
         return log
 
+    @cached_property
+    def traces(self) -> Traces:
+        """Raises SettingsError where they are asked for and cannot be made."""
+        return open_traces(self.settings.otlp_endpoint)
+
+    def log_lag(self) -> float:
+        """For how many seconds acknowledged entries of this process have been on their way to the database."""
+        log = self.__dict__.get("log")
+        return log.lag_seconds if log is not None else 0.0
+
     @property
     def max_body_bytes(self) -> int:
         return self.settings.max_body_mb * MEGABYTE
@@ -75,6 +86,8 @@ class Services:
         if "log" in self.__dict__ and self.log is not None:
             self.log.close()
         self.gate.close()
+        if "traces" in self.__dict__:
+            self.traces.close()
 
 
 def attach(app: Flask, services: Services) -> None:

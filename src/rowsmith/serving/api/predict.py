@@ -15,6 +15,7 @@ from rowsmith.serving.exchange import Reply
 from rowsmith.serving.hot import Hot
 from rowsmith.serving.predictor import answer_rows, count
 from rowsmith.serving.services import Services
+from rowsmith.serving.steps import step
 from rowsmith.types import JsonObject
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ MEMBERS = ("rows", "row")
 def answer(site: Services, environ: WSGIEnvironment) -> Reply:
     """Rows in, logged answers out."""
     began = time.perf_counter()
-    document = read_object(environ, MEMBERS, max_bytes=site.max_body_bytes)
-    rows = rows_of(document, max_rows=site.settings.max_rows)
+    with step("parse"):
+        document = read_object(environ, MEMBERS, max_bytes=site.max_body_bytes)
+        rows = rows_of(document, max_rows=site.settings.max_rows)
     answers = answer_rows(site.route(environ, rows), rows, site.log, began=began, shadows=site.shadows)
     count(site.meter, answers)
     return Reply(orjson.dumps(answers.to_dict()))
