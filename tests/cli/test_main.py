@@ -45,7 +45,8 @@ def test_the_commands_are_the_promised_ones() -> None:
         "audit",
     ]
     assert {name: [function.__name__ for function in members] for _, name, _, members in GROUPS} == {
-        "keys": ["create", "list", "revoke"]
+        "traffic": ["show", "shadow", "canary", "split", "stop"],
+        "keys": ["create", "list", "revoke"],
     }
 
 

@@ -224,7 +224,7 @@ def test_a_canary_that_scores_worse_is_taken_back_with_its_evidence(
     site.champion.refresh()
     assert event.rule is not None
     table = loans(500, seed=11)
-    outcomes = {}
+    outcomes: dict[str, str] = {}
     for number, (row, outcome) in enumerate(zip(json_rows(table), table["default"], strict=True)):
         outcomes[ask(app, row, f"{number}")["predictions"][0]["id"]] = outcome
     assert traffic.show(project).evidence.state is State.UNDECIDED  # type: ignore[union-attr]
@@ -251,7 +251,7 @@ def _useless() -> Any:
 def test_a_report_of_a_shadow_compares_the_same_rows(app: Flask, project: Project, site: Services) -> None:
     begin(project, site, "shadow", share=1.0)
     table = loans(150, seed=12)
-    outcomes = {}
+    outcomes: dict[str, str] = {}
     for row, outcome in zip(json_rows(table), table["default"], strict=True):
         outcomes[ask(app, row)["predictions"][0]["id"]] = outcome
     assert eventually(lambda: project.log.summary(NAME, role="shadow").predictions == 150)
@@ -264,3 +264,28 @@ def test_a_report_of_a_shadow_compares_the_same_rows(app: Flask, project: Projec
     assert evidence.contrast.units == 150
     assert evidence.contrast.path
     assert evidence.champion.counts.units == evidence.challenger.counts.units == 150
+
+
+# -- page and API --------------------------------------------------------------------------------------------
+
+
+def test_the_page_and_the_api_show_the_rule_and_its_evidence(app: Flask, project: Project, site: Services) -> None:
+    client = app.test_client()
+    assert "answers every request" in client.get("/traffic").text
+    begin(project, site, "split", key="city")
+    table = loans(260, seed=14)
+    outcomes: dict[str, str] = {}
+    for row, outcome in zip(json_rows(table), table["default"], strict=True):
+        outcomes[ask(app, row, f"{len(outcomes)}")["predictions"][0]["id"]] = outcome
+    project.log.label(outcomes)
+    page = client.get("/traffic").text
+    assert "by <code>city</code>" in page and "data-chart" in page and "rowsmith traffic stop" in page
+    document = client.get("/api/v1/traffic").get_json()
+    assert document["rule"]["kind"] == "split"
+    assert document["evidence"]["contrast"]["units"] == 260
+    assert "salt" not in client.get("/api/v1/traffic").text
+
+
+def test_without_a_model_there_is_nothing_to_see(empty_client: Any) -> None:
+    assert empty_client.get("/traffic").status_code == 200
+    assert empty_client.get("/api/v1/traffic").status_code == 404

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rowsmith.cli import access, data, lifecycle, prediction, shipping, start, training
+from rowsmith.cli import access, data, lifecycle, prediction, shipping, start, traffic, training
 from rowsmith.version import __version__
 
 COMMANDS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
@@ -32,6 +32,7 @@ COMMANDS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
     ("Access", (access.audit,)),
 )
 GROUPS: tuple[tuple[str, str, str, tuple[Callable[..., Any], ...]], ...] = (
+    ("Maintenance", "traffic", traffic.TRAFFIC_HELP, traffic.TRAFFIC),
     ("Access", "keys", access.KEYS_HELP, access.KEYS),
 )
 """Commands with commands of their own: panel, name, help, and those."""

@@ -27,6 +27,8 @@ BLUEPRINTS: dict[str, KeyRole | None] = {
     "reference": KeyRole.PREDICT,
     "versions": KeyRole.OPERATE,
     "monitoring": KeyRole.OPERATE,
+    "traffic": KeyRole.OPERATE,
+    "api_traffic": KeyRole.OPERATE,
 }
 
 

@@ -3,8 +3,15 @@ answered before Flask."""
 
 from __future__ import annotations
 
-from rowsmith.serving.api import audit, labels, models, operations, predict
+from rowsmith.serving.api import audit, labels, models, operations, predict, traffic
 
-BLUEPRINTS = (predict.blueprint, labels.blueprint, models.blueprint, operations.blueprint, audit.blueprint)
+BLUEPRINTS = (
+    predict.blueprint,
+    labels.blueprint,
+    models.blueprint,
+    operations.blueprint,
+    audit.blueprint,
+    traffic.blueprint,
+)
 
 HOT = (predict.HOT,)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rowsmith.serving.pages import batch, home, monitoring, predict, reference, sign_in, versions
+from rowsmith.serving.pages import batch, home, monitoring, predict, reference, sign_in, traffic, versions
 from rowsmith.serving.pages.layout import prepare
 
 BLUEPRINTS = (
@@ -11,6 +11,7 @@ BLUEPRINTS = (
     batch.blueprint,
     versions.blueprint,
     monitoring.blueprint,
+    traffic.blueprint,
     reference.blueprint,
     sign_in.blueprint,
 )

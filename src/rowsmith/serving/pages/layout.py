@@ -24,6 +24,7 @@ NAVIGATION = (
     ("batch.upload", "Batch"),
     ("versions.champion_report", "Report"),
     ("monitoring.monitoring", "Monitoring"),
+    ("traffic.traffic", "Traffic"),
     ("reference.api", "API"),
 )
 
