@@ -232,7 +232,7 @@ def test_a_canary_that_scores_worse_is_taken_back_with_its_evidence(
     assert eventually(lambda: project.traffic.rule(NAME) is None)
     last = project.traffic.events(NAME)[-1]
     assert (last.kind, last.challenger, last.actor) == ("roll back", 3, "rowsmith serve")
-    assert "brier" in last.reason
+    assert "Brier score" in last.reason
     assert last.evidence["contrast"]["better"] is False
     assert last.evidence["challenger"]["role"] == "canary"
     site.champion.refresh()

@@ -97,8 +97,9 @@ def _picture(contrast: JsonObject) -> Parts:
     looks = [path[round(i * (len(path) - 1) / max(LOOKS - 1, 1))] for i in range(min(LOOKS, len(path)))]
     last = path[-1]
     reach = 1.2 * max(abs(last["low"]), abs(last["high"]), 1e-12)
-    loss = contrast["loss"].replace("_", " ")
-    yield Text(f"\nDifference in {loss}, challenger less champion (left of the line: the challenger is better)")
+    yield Text(
+        f"\nDifference in {contrast['loss']}, challenger less champion (left of the line: the challenger is better)"
+    )
     for look in looks:
         cells = [" "] * CELLS
         low, middle, high = (_cell(look[key], reach) for key in ("low", "difference", "high"))

@@ -9,6 +9,7 @@ difference whatever those means are, and they make it as certain as the data all
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -25,7 +26,7 @@ POINTS = 120
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The contrast as it was seen when so many units had an outcome; `time` is ISO 8601."""
+    """What was known when so many units had an outcome; `time` is ISO 8601."""
 
     time: str
     units: int
@@ -38,7 +39,8 @@ class Point:
 class Contrast:
     """`difference` is the challenger's mean loss less the champion's: below 0 the challenger is better.
 
-    `low` to `high` holds the true difference at all times together with probability 1 - alpha. `p_value` (two-sided) is
+    `low` to `high` holds the true difference at all times together with probability 1 - alpha: it is what the intervals
+    of all looks have in common, so that what was once shown stays shown. `p_value` (two-sided) is
     the smallest so far. All are None while an arm has too few units. `units_needed` would show the difference seen
     now, if it is the true one. `path` is what earlier looks saw.
     """
@@ -58,9 +60,9 @@ class Contrast:
     @property
     def better(self) -> bool | None:
         """Whether the challenger is better; None while the evidence does not suffice."""
-        if self.p_value is None or self.p_value >= self.alpha or self.difference is None:
+        if self.low is None or self.high is None or self.low <= 0 <= self.high:
             return None
-        return self.difference < 0
+        return self.high < 0
 
     def to_dict(self) -> JsonObject:
         return asdict(self) | {"better": self.better, "path": [asdict(point) for point in self.path]}
@@ -123,7 +125,7 @@ def _follow(
 ) -> Contrast:
     """Look after every step from `start` on."""
     sequence = MeanSequence(alpha)
-    p_value = 1.0
+    p_value, low, high = 1.0, -math.inf, math.inf
     points: list[Point] = []
     every = max(1, units // POINTS)
     last: datetime | None = None
@@ -132,13 +134,16 @@ def _follow(
         if sequence.count < max(start, 2):
             continue
         p_value = min(p_value, sequence.p_value())
-        if sequence.count % every == 0 and np.isfinite(sequence.half_width):
-            points.append(_point(last, sequence))
+        now = sequence.mean - sequence.half_width, sequence.mean + sequence.half_width
+        low, high = max(low, now[0]), min(high, now[1])
+        if low > high:  # the difference is another than it was: what earlier looks saw holds no longer
+            low, high = now
+        if sequence.count % every == 0 and math.isfinite(low):
+            points.append(Point(last.isoformat(), sequence.count, sequence.mean, low, high))
     if sequence.count < max(start, 2) or not units or last is None:
         return Contrast(loss, alpha, units, *means)
-    if np.isfinite(sequence.half_width) and (not points or points[-1].units != sequence.count):
-        points.append(_point(last, sequence))
-    finite = bool(np.isfinite(sequence.half_width))
+    if math.isfinite(low) and (not points or points[-1].units != sequence.count):
+        points.append(Point(last.isoformat(), sequence.count, sequence.mean, low, high))
     return Contrast(
         loss=loss,
         alpha=alpha,
@@ -146,17 +151,12 @@ def _follow(
         champion_mean=means[0],
         challenger_mean=means[1],
         difference=sequence.mean,
-        low=sequence.mean - sequence.half_width if finite else None,
-        high=sequence.mean + sequence.half_width if finite else None,
+        low=low if math.isfinite(low) else None,
+        high=high if math.isfinite(high) else None,
         p_value=p_value,
         units_needed=sequence.values_needed(),
         path=tuple(points),
     )
-
-
-def _point(time: datetime, sequence: MeanSequence) -> Point:
-    width = sequence.half_width
-    return Point(time.isoformat(), sequence.count, sequence.mean, sequence.mean - width, sequence.mean + width)
 
 
 def _firsts(units: Sequence[str], known: Array) -> list[int]:

@@ -135,9 +135,7 @@ def _losses(contrast: Contrast | None) -> list[Signal]:
     if contrast is None or contrast.p_value is None or contrast.difference is None:
         return []
     more = "more" if contrast.difference > 0 else "less"
-    message = (
-        f"its {contrast.loss.replace('_', ' ')} is {abs(contrast.difference):.4g} {more} over {contrast.units:,} units"
-    )
+    message = f"its {contrast.loss} is {abs(contrast.difference):.4g} {more} over {contrast.units:,} units"
     return [Signal("scores", contrast.p_value, contrast.better is False, message)]
 
 

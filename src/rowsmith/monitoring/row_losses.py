@@ -12,6 +12,12 @@ from rowsmith.monitoring.answers import probabilities, values
 from rowsmith.types import Array, Task, Vector
 
 Loss: TypeAlias = Literal["log_loss", "brier", "squared_error", "absolute_error"]
+TITLES: dict[Loss, str] = {
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "squared_error": "squared error",
+    "absolute_error": "absolute error",
+}
 TINY = float(np.finfo(np.float64).eps)
 SQUARED = frozenset({"rmse", "r2"})
 

@@ -24,7 +24,7 @@ from rowsmith.monitoring.log_arms import (
 )
 from rowsmith.monitoring.log_queries import Stretch, read_summary
 from rowsmith.monitoring.observations import Observations, plain_answers, true_outcomes
-from rowsmith.monitoring.row_losses import Loss, loss_for, row_losses
+from rowsmith.monitoring.row_losses import TITLES, Loss, loss_for, row_losses
 from rowsmith.registry.traffic import ALPHA, Rule, RuleKind, TrafficEvent
 from rowsmith.schema import Schema
 from rowsmith.types import JsonObject, Vector
@@ -172,9 +172,11 @@ def _contrast(rule: Rule, scored: Scored, schema: Schema, metric: str) -> Contra
     challenger = _losses(scored.answers, entries["label"], schema, loss)
     if scored.beside is not None:
         champion = _losses(scored.beside, entries["label"], schema, loss)
-        return contrast_of_pairs(times, units, champion, challenger, loss=loss, alpha=rule.alpha)
+        return contrast_of_pairs(times, units, champion, challenger, loss=TITLES[loss], alpha=rule.alpha)
     is_challenger = (entries["role"] != "champion").to_numpy()
-    return contrast_of_arms(times, units, is_challenger, challenger, share=rule.share, loss=loss, alpha=rule.alpha)
+    return contrast_of_arms(
+        times, units, is_challenger, challenger, share=rule.share, loss=TITLES[loss], alpha=rule.alpha
+    )
 
 
 def _losses(answers: pl.DataFrame, outcomes: pl.Series, schema: Schema, loss: Loss) -> Vector:

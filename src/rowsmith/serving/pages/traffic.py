@@ -57,7 +57,7 @@ def _chart(contrast: JsonObject | None) -> JsonObject | None:
 
     level = f"{1 - contrast['alpha']:.0%}"
     return {
-        "title": f"Difference in {contrast['loss'].replace('_', ' ')}, challenger less champion",
+        "title": f"Difference in {contrast['loss']}, challenger less champion",
         "labels": [_label(point) for point in path],
         "scale": True,
         "series": [
@@ -74,7 +74,7 @@ def _short(value: float) -> float:
 
 
 def _label(point: JsonObject) -> str:
-    return f"{datetime.fromisoformat(point['time']):%m-%d %H:%M}, {point['units']:,} outcomes"
+    return f"{point['units']:,} ({datetime.fromisoformat(point['time']):%d %b})"
 
 
 def _shadow_counts(totals: dict[Any, float], report: JsonObject) -> list[tuple[str, str]]:
