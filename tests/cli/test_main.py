@@ -36,6 +36,8 @@ def test_the_commands_are_the_promised_ones() -> None:
         "report",
         "predict",
         "serve",
+        "export",
+        "adopt",
         "label",
         "monitor",
         "retrain",
