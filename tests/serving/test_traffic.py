@@ -106,6 +106,16 @@ def test_without_a_key_the_column_that_the_rule_names_or_the_row_decides(
     assert [ask(app, row)["model"]["version"] for row in rows] == answered
 
 
+@pytest.mark.parametrize("odd", [10**40, "\ud800", float("nan"), {"a": [1]}, None, b"bytes"])
+def test_any_value_can_be_split_by(site: Services, project: Project, odd: Any) -> None:
+    begin(project, site, "split", key="city")
+    for row in ({"city": odd}, {"other": odd}):
+        first = site.models.route([row]).unit
+        assert first is not None
+        assert site.models.route([dict(row)]).unit == first
+    assert site.models.route([{"other": odd}], key="").unit == first  # no key is given by an empty header
+
+
 def test_every_answer_is_that_of_the_version_it_names(app: Flask, project: Project, site: Services) -> None:
     begin(project, site, "canary", share=0.3)
     models = {number: project.model(number) for number in (1, 2)}

@@ -277,12 +277,15 @@ def load(project: Project, name: str, ref: str | int) -> Served:
 
 
 def _key_of(rule: Rule, rows: Sequence[Mapping[str, Any]], key: str | None) -> str:
-    if key is not None:
+    if key:
         return key
     first = rows[0] if rows else {}
     if rule.key and first.get(rule.key) is not None:
         return str(first[rule.key])
-    return orjson.dumps(rows, default=str, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS).decode()
+    try:
+        return orjson.dumps(rows, default=str, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # whole numbers beyond 64 bits, half a surrogate pair: whether a row fits is not judged here
+        return repr([sorted(row.items(), key=lambda item: str(item[0])) for row in rows])
 
 
 def _public(who: str, problem: Exception) -> str:
