@@ -197,6 +197,17 @@ class TrainedModel:
         interval = Interval(values[0] + width.low, values[0] + width.high) if width else None
         return Prediction(values[0], interval=interval, warnings=warnings)
 
+    def answers(self, scores: Scores2D, warnings: Mapping[int, tuple[str, ...]]) -> tuple[Prediction, ...]:
+        """`answer` for each row, shape (rows, outputs); `warnings` by row, of those that have any."""
+        if not self.task.is_classification:
+            return tuple(self.answer(row, warnings.get(i, ())) for i, row in enumerate(scores))
+        labels = self.labels
+        chosen = self.choose(scores).tolist()
+        return tuple(
+            Prediction(labels[code], dict(zip(labels, values, strict=True)), warnings=warnings.get(i, ()))
+            for i, (code, values) in enumerate(zip(chosen, scores.tolist(), strict=True))
+        )
+
     # -- on disk -------------------------------------------------------------------------------------------
 
     def save(self, folder: str | Path) -> Path:

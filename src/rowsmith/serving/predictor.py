@@ -12,20 +12,22 @@ from typing import Any, TypeAlias
 
 import polars as pl
 
-from rowsmith.conform import ConformingRow
+from rowsmith.conform import ConformingRow, frame_of_rows
 from rowsmith.conform.series import DTYPES
 from rowsmith.errors import Fault, SchemaError
-from rowsmith.model import TrainedModel
+from rowsmith.model import PREDICTION_COLUMN, TrainedModel
 from rowsmith.monitoring.log import LogEntry, PredictionLog, Source, new_ids
 from rowsmith.serving.champion import Route, Served
 from rowsmith.serving.metrics import Meter
 from rowsmith.serving.shadows import Shadowed, Shadows
 from rowsmith.serving.steps import step
+from rowsmith.serving.table_rows import ConformingTable, TableRows
 from rowsmith.types import JsonObject, Prediction
 from rowsmith.workflows.deploy import Deployed
 
 # Faults are collected over all rows up to this many; a caller with more has the same fault again and again.
 MAX_FAULTS = 1000
+ROWS_AS_TABLE = 32
 
 Row: TypeAlias = Mapping[str, Any]
 logger = logging.getLogger("rowsmith.serving")
@@ -38,13 +40,35 @@ class Answers:
     served: Served
     ids: tuple[str, ...]
     predictions: tuple[Prediction, ...]
+    conforming: Sequence[ConformingRow]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Warnings about many rows at once."""
+        return self.conforming.notes if isinstance(self.conforming, ConformingTable) else ()
 
     def to_dict(self) -> JsonObject:
         pairs = zip(self.ids, self.predictions, strict=True)
-        return {
+        document: JsonObject = {
             "model": self.served.to_dict(),
             "predictions": [{"id": id_, **prediction.to_dict()} for id_, prediction in pairs],
         }
+        return document | ({"warnings": list(self.notes)} if self.notes else {})
+
+    def to_frame(self) -> pl.DataFrame:
+        """`id`, then the columns of `TrainedModel.answer_frame`."""
+        columns = {"id": pl.Series(self.ids, dtype=pl.String)}
+        values = [prediction.value for prediction in self.predictions]
+        labels = self.served.model.labels
+        columns[PREDICTION_COLUMN] = pl.Series(values, dtype=pl.String if labels else pl.Float64)
+        for label in labels:
+            shares = [(prediction.probabilities or {})[label] for prediction in self.predictions]
+            columns[f"probability_{label}"] = pl.Series(shares, dtype=pl.Float64)
+        if self.predictions and self.predictions[0].interval is not None:
+            intervals = [prediction.interval for prediction in self.predictions]
+            columns["low"] = pl.Series([item.low if item else None for item in intervals], dtype=pl.Float64)
+            columns["high"] = pl.Series([item.high if item else None for item in intervals], dtype=pl.Float64)
+        return pl.DataFrame(columns)
 
 
 def answer_rows(
@@ -85,7 +109,7 @@ def answer_rows(
             log.append(_entries(route, ids, conforming, predictions, now, _since(began), source))
         if route.shadow is not None and shadows is not None:
             shadows.offer(Shadowed(route, route.shadow, rows, ids, now, log))
-    return Answers(route.served, ids, predictions)
+    return Answers(route.served, ids, predictions, conforming)
 
 
 def _entries(
@@ -144,8 +168,26 @@ def _since(began: float) -> float:
     return (time.perf_counter() - began) * 1000
 
 
-def conform(deployed: Deployed, rows: Sequence[Row]) -> list[ConformingRow]:
-    """Each row by itself, so that faults and warnings name their row. Raises SchemaError."""
+def conform(deployed: Deployed, rows: Sequence[Row]) -> Sequence[ConformingRow]:
+    """Rows that the model's encoder takes. Raises SchemaError with the faults of every row.
+
+    Many rows are looked at as a table. Where something is odd about one of them, and they did not come as a table, each
+    is looked at by itself, so that faults and warnings name their row.
+    """
+    if isinstance(rows, TableRows):
+        return _conform_alone(deployed, rows) if len(rows) == 1 else ConformingTable(deployed.frame(rows.frame))
+    if len(rows) >= ROWS_AS_TABLE:
+        try:
+            table = deployed.frame(frame_of_rows(rows))
+        except SchemaError:
+            pass
+        else:
+            if not table.warnings:
+                return ConformingTable(table)
+    return _conform_alone(deployed, rows)
+
+
+def _conform_alone(deployed: Deployed, rows: Sequence[Row]) -> list[ConformingRow]:
     conforming: list[ConformingRow] = []
     faults: list[Fault] = []
     for number, row in enumerate(rows):
@@ -162,12 +204,17 @@ def conform(deployed: Deployed, rows: Sequence[Row]) -> list[ConformingRow]:
 
 def predict(model: TrainedModel, conforming: Sequence[ConformingRow]) -> tuple[Prediction, ...]:
     """One row by the row path, many by the batch path; both give the same bits."""
-    warnings = [tuple(fault.message for fault in item.warnings) for item in conforming]
     if len(conforming) == 1:
         scores = model.scores_row(model.encoder.encode_row(conforming[0].row))
-        return (model.answer(scores, warnings[0]),)
+        return (model.answer(scores, _warnings_of(conforming[0])),)
+    if isinstance(conforming, ConformingTable):
+        return model.answers(model.scores(model.encoder.encode(conforming.frame)), conforming.warnings)
     table = model.scores(model.encoder.encode(to_frame(model, conforming)))
-    return tuple(model.answer(scores, odd) for scores, odd in zip(table, warnings, strict=True))
+    return model.answers(table, {i: _warnings_of(item) for i, item in enumerate(conforming) if item.warnings})
+
+
+def _warnings_of(item: ConformingRow) -> tuple[str, ...]:
+    return tuple(fault.message for fault in item.warnings)
 
 
 def to_frame(model: TrainedModel, conforming: Sequence[ConformingRow]) -> pl.DataFrame:
