@@ -71,8 +71,7 @@ def test_other_methods_are_flasks(client: FlaskClient, method: str) -> None:
 def test_what_goes_wrong_inside_tells_nothing_of_it(binary_project: Project, caplog: pytest.LogCaptureFixture) -> None:
     app = create_app(binary_project, Settings())
     site = app.extensions[KEY]
-    served = site.champion.current()
-    site.champion.current = lambda: served.nothing_of_the_kind
+    site.models.route = lambda rows, **_: rows.nothing_of_the_kind
     response = app.test_client().post("/api/v1/predict", json={"row": a_row()})
     site.close()
     assert response.status_code == 500
