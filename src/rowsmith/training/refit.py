@@ -19,8 +19,12 @@ from rowsmith.training.unit import ALL_ROWS, Unit, UnitResult, seed_of
 
 LEAST_ROUNDS = 0.9
 """Of the rounds asked for, that a model needs to be used: one that was stopped half-way is worse than its folds."""
-OPTIMISM = 1.3
-"""A refit is not started where so many times its expected time is not left."""
+MORE_ROWS = 1.25
+"""A model of all rows has a quarter more than one of four folds of five."""
+CAUTION = 1.2
+"""Refits are expected to take so much longer than the folds did: that much is kept back for them."""
+LEAST_TIME = 0.8
+"""Of what was kept back, that has to be left for a refit to start."""
 POLL_SECONDS = 0.5
 
 
@@ -33,7 +37,7 @@ def refit(choice: Choice, supervisor: Supervisor, *, seed: int, absolute: bool, 
         while waiting and supervisor.has_room:
             unit, seconds = waiting.pop(0)
             left = None if until is None else until - time.monotonic()
-            if left is None or left > OPTIMISM * seconds:
+            if left is None or left > LEAST_TIME * seconds:
                 supervisor.start(replace(unit, seconds=left))
         if until is not None and time.monotonic() >= until:
             break
@@ -56,8 +60,13 @@ def _wanted(choice: Choice) -> list[Run]:
 
 
 def expected_seconds(run: Run) -> float:
-    """Of a refit, by what the folds took: there are more rows, and more rounds."""
-    return 1.4 * float(np.mean([result.seconds for result in run.fold_models]))
+    """Of a refit, by what the folds took: there are more rows, but no rounds after the best to see that it was."""
+    more = find_family(run.family).more_rounds
+    used = [
+        result.seconds * min(more * result.rounds / result.grown, 1.0) if result.grown else result.seconds
+        for result in run.fold_models
+    ]
+    return CAUTION * MORE_ROWS * float(np.mean(used))
 
 
 def _unit(run: Run, seed: int, absolute: bool) -> Unit:

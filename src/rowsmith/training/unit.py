@@ -64,13 +64,14 @@ class Unit:
 class UnitResult:
     """What came out: answers for the validation rows of the fold, and the learner as inert State.
 
-    `digest` is over both. `peak_mb` is the most memory that the process has used so far, `row_us` what the learner is
-    expected to take for one row.
+    `digest` is over both. Of `grown` rounds, which took `seconds`, the learner has the first `rounds`. `peak_mb` is the
+    most memory that the process has used so far, `row_us` what the learner is expected to take for one row.
     """
 
     scores: Scores2D
     state: State
     rounds: int
+    grown: int
     seconds: float
     digest: str
     peak_mb: float
@@ -92,17 +93,26 @@ def run_unit(reference: DataReference, unit: Unit) -> UnitResult:
     with warnings.catch_warnings(), threadpool_limits(unit.threads):
         # A library's advice (did not converge, ...) is for people who call it by hand.
         warnings.simplefilter("ignore")
-        learner, rounds = learn(data, fold, unit, deadline=None if unit.seconds is None else start + unit.seconds)
+        fitted = _fit(data, fold, unit, None if unit.seconds is None else start + unit.seconds)
+        learner, rounds = fitted.learner, fitted.rounds
         scores = _answers(learner, data, fold[1])
     if not np.isfinite(scores).all():
         raise ValueError("the model answers with numbers that are not finite")
     state = learner.to_state()
     seconds = time.monotonic() - start
-    return UnitResult(scores, state, rounds, seconds, digest_of_result(scores, state), _peak_mb(), learner.row_us)
+    grown = max(fitted.grown, rounds)
+    digest = digest_of_result(scores, state)
+    return UnitResult(scores, state, rounds, grown, seconds, digest, _peak_mb(), learner.row_us)
 
 
 def learn(data: TrainingData, fold: Fold, unit: Unit, *, deadline: float | None = None) -> tuple[Learner, int]:
-    """A learner for the whole task from the training rows of a fold; its validation rows decide when to stop."""
+    """A learner for the whole task from the training rows of a fold, and its rounds; the validation rows decide when to
+    stop."""
+    fitted = _fit(data, fold, unit, deadline)
+    return fitted.learner, fitted.rounds
+
+
+def _fit(data: TrainingData, fold: Fold, unit: Unit, deadline: float | None) -> Fitted:
     train, valid = fold
     train = _subsample(train, unit)
     fit = Fit(
@@ -118,8 +128,7 @@ def learn(data: TrainingData, fold: Fold, unit: Unit, *, deadline: float | None 
         rounds=unit.rounds,
         absolute=unit.absolute,
     )
-    fitted = _classify(fit, unit) if data.task.is_classification else _regress(fit, unit)
-    return fitted.learner, fitted.rounds
+    return _classify(fit, unit) if data.task.is_classification else _regress(fit, unit)
 
 
 def _part(data: TrainingData, rows: Rows) -> Part:

@@ -136,10 +136,14 @@ class Fit:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A learner, and how many rounds it used: with `Fit.rounds` set to that, the same bytes come out again."""
+    """A learner, and how many rounds it used: with `Fit.rounds` set to that, the same bytes come out again.
+
+    `grown` counts those that were learned before it was clear which was the best; 0 where there are no others.
+    """
 
     learner: Learner
     rounds: int = 0
+    grown: int = 0
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,12 @@ def fit(fit: Fit) -> Fitted:
     validation = pool(ready.validation) if ready.validation is not None else None
     model.fit(pool(ready.train), eval_set=validation, callbacks=[_Clock(fit)] if fit.deadline is not None else None)
     rounds = int(model.tree_count_)
-    return Fitted(SymmetricTrees(spread, ready.encoding, *_plain(model), fit.task, fit.classes), rounds)
+    grown = rounds if validation is None else min(rounds + _patience(fit), int(fit.params["rounds"]))
+    return Fitted(SymmetricTrees(spread, ready.encoding, *_plain(model), fit.task, fit.classes), rounds, grown)
+
+
+def _patience(fit: Fit) -> int:
+    return int(20 + 2 / fit.params["learning_rate"])
 
 
 def _settings(fit: Fit) -> dict[str, Any]:
@@ -102,7 +107,7 @@ def _settings(fit: Fit) -> dict[str, Any]:
     loss = "MAE" if fit.absolute else "RMSE"
     stopping: dict[str, Any] = {}
     if fit.validation is not None:
-        stopping = {"od_type": "Iter", "od_wait": int(20 + 2 / fit.params["learning_rate"]), "use_best_model": True}
+        stopping = {"od_type": "Iter", "od_wait": _patience(fit), "use_best_model": True}
     return {
         "loss_function": {Task.BINARY: "Logloss", Task.MULTICLASS: "MultiClass"}.get(fit.task, loss),
         "iterations": fit.rounds or int(fit.params["rounds"]),

@@ -99,7 +99,7 @@ def fit(fit: Fit) -> Fitted:
             break
     rounds = max(stopping.best_rounds, 1)
     text = _text(booster, fit, ready.train.matrix.shape[1], rounds)
-    return Fitted(TreeLearner(text, fit.shape, ready.encoding), rounds)
+    return Fitted(TreeLearner(text, fit.shape, ready.encoding), rounds, stopping.rounds)
 
 
 def _settings(fit: Fit) -> dict[str, Any]:
