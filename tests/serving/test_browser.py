@@ -22,6 +22,7 @@ PAGES = (
     "/",
     "/predict",
     "/batch",
+    "/data",
     "/models/loans/2",
     "/models/loans/2/report",
     "/monitoring",

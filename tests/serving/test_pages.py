@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import polars as pl
 import pytest
 from flask.testing import FlaskClient
 
@@ -36,10 +37,25 @@ def test_home_shows_champion_versions_and_ledger(tmp_path: Path) -> None:
 
 
 def test_empty_states_say_what_to_run(empty_client: FlaskClient) -> None:
-    for path in ("/", "/predict", "/batch", "/report", "/monitoring", "/api"):
+    for path in ("/", "/predict", "/batch", "/report", "/monitoring", "/data", "/api"):
         response = empty_client.get(path)
         assert response.status_code == 200, path
         assert "rowsmith run DATA.csv --target COLUMN" in response.text
+
+
+def test_the_data_page_lists_snapshots_and_shows_one(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    frame = pl.DataFrame({"age": [41, None, 7], "note": ["<b>", "x", "x"]})
+    first = project.snapshots.add([frame], source="people.csv", facts={"format": "csv"})
+    second = project.snapshots.add([frame[:1]], source="more.csv", append_to=first.id)
+    app = create_app(project, Settings())
+    client = app.test_client()
+    text = client.get("/data").text
+    assert first.id[:12] in text and "more.csv" in text
+    text = client.get(f"/data/{second.id[:8]}").text
+    assert "25.0%" in text and "&lt;b&gt; (2)" in text and first.id[:12] in text
+    assert client.get("/data/0000").status_code == 404
+    closed(app)
 
 
 def test_versions_without_a_champion(tmp_path: Path) -> None:

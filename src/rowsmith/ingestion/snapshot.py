@@ -139,6 +139,12 @@ class SnapshotStore:
                 written = folder / f"{part.sha256}.parquet"
                 if written.exists():
                     os.replace(written, self._parts / written.name)
+                elif not self.path(part).exists():
+                    raise StorageError(
+                        "a part that this snapshot shares with another was removed meanwhile",
+                        where=str(self.path(part)),
+                        next_step="run the same again",
+                    )
             text = json.dumps(snapshot.to_dict(), ensure_ascii=False, indent=1)
             write_atomically(manifest, text)
         return snapshot
@@ -173,6 +179,30 @@ class SnapshotStore:
         for part in snapshot.parts:
             with _translated(self.root):
                 yield pl.read_parquet(self._verified(part), glob=False, hive_partitioning=False)
+
+    def verify(self, snapshot: Snapshot) -> None:
+        """Compare the bytes of every part with their hash, and the rows with the id. Raises StorageError."""
+        digest = RowHash(snapshot.columns)
+        for batch in self.batches(snapshot):
+            digest.update(batch)
+        if digest.hexdigest() != snapshot.id:
+            raise StorageError(
+                "the rows of this snapshot are not those that its name stands for",
+                where=str(self._manifests / f"{snapshot.id}.json"),
+                next_step="restore the manifest from a backup, or read the source again",
+            )
+
+    def remove(self, ids: Iterable[str]) -> None:
+        """Forget snapshots, and remove the parts that no other has."""
+        with _translated(self.root), locked(self._lock):
+            for name in ids:
+                (self._manifests / f"{name}.json").unlink(missing_ok=True)
+                (self.root / "profiles" / f"{name}.json").unlink(missing_ok=True)
+            self._remove_unused_parts()
+
+    def profile_path(self, snapshot: Snapshot) -> Path:
+        """Where others keep what they found out about a snapshot."""
+        return self.root / "profiles" / f"{snapshot.id}.json"
 
     def path(self, part: Part) -> Path:
         """Where a part lies, whether it is there or not."""
@@ -235,16 +265,20 @@ class SnapshotStore:
         with _translated(self.root), locked(self._lock):
             if not remove_abandoned(self._incoming) or not self._parts.is_dir():
                 return
-            try:
-                used = {f"{part.sha256}.parquet" for snapshot in self.list() for part in snapshot.parts}
-            except StorageError:
-                # With a damaged manifest nobody knows which parts are used.
-                return
-            for path in self._parts.iterdir():
-                if path.name not in used:
-                    path.unlink()
-            for path in self._manifests.glob(".*"):
+            self._remove_unused_parts()
+
+    def _remove_unused_parts(self) -> None:
+        """Call it while holding the lock."""
+        try:
+            used = {f"{part.sha256}.parquet" for snapshot in self.list() for part in snapshot.parts}
+        except StorageError:
+            # With a damaged manifest nobody knows which parts are used.
+            return
+        for path in self._parts.iterdir() if self._parts.is_dir() else ():
+            if path.name not in used:
                 path.unlink()
+        for path in self._manifests.glob(".*"):
+            path.unlink()
 
     def list(self) -> tuple[Snapshot, ...]:
         """All, the oldest first."""

@@ -29,6 +29,7 @@ BLUEPRINTS: dict[str, KeyRole | None] = {
     "monitoring": KeyRole.OPERATE,
     "traffic": KeyRole.OPERATE,
     "api_traffic": KeyRole.OPERATE,
+    "data": KeyRole.OPERATE,
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rowsmith.serving.pages import batch, home, monitoring, predict, reference, sign_in, traffic, versions
+from rowsmith.serving.pages import batch, data, home, monitoring, predict, reference, sign_in, traffic, versions
 from rowsmith.serving.pages.layout import prepare
 
 BLUEPRINTS = (
@@ -12,6 +12,7 @@ BLUEPRINTS = (
     versions.blueprint,
     monitoring.blueprint,
     traffic.blueprint,
+    data.blueprint,
     reference.blueprint,
     sign_in.blueprint,
 )

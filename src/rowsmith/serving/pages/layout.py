@@ -25,6 +25,7 @@ NAVIGATION = (
     ("versions.champion_report", "Report"),
     ("monitoring.monitoring", "Monitoring"),
     ("traffic.traffic", "Traffic"),
+    ("data.snapshots", "Data"),
     ("reference.api", "API"),
 )
 
@@ -39,7 +40,7 @@ def prepare(app: Flask) -> None:
         served=_served,
     )
     app.jinja_env.filters.update(
-        figure=figure, score=score, percent=percent, when=when, whole=whole, plural=plural, label=label
+        figure=figure, score=score, percent=percent, when=when, whole=whole, plural=plural, label=label, size=size
     )
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
@@ -103,6 +104,15 @@ def percent(share: float | None, digits: int = 1) -> str:
 
 def whole(number: float | None) -> str:
     return DASH if number is None else f"{number:,.0f}"
+
+
+def size(count: float) -> str:
+    """Bytes to be read: 30.8 MB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
 
 
 def when(moment: str | float | None) -> str:

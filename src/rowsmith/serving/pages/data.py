@@ -1,0 +1,31 @@
+"""Data: the snapshots, what needs them, and what their columns hold."""
+
+from __future__ import annotations
+
+from flask import Blueprint, render_template
+
+from rowsmith.errors import NotFoundError
+from rowsmith.serving.services import services
+from rowsmith.workflows.data import list_data, show_data
+
+blueprint = Blueprint("data", __name__)
+
+MAX_SNAPSHOTS = 200
+
+
+@blueprint.get("/data")
+def snapshots() -> str:
+    project = services().project
+    found = list_data(project) if project.store.exists() else []
+    if not found:
+        return render_template("empty.html", title="Data")
+    return render_template("data.html", snapshots=found[:MAX_SNAPSHOTS], more=max(len(found) - MAX_SNAPSHOTS, 0))
+
+
+@blueprint.get("/data/<ref>")
+def snapshot(ref: str) -> str:
+    """Raises NotFoundError. A profile that takes long is made by the command line, not here."""
+    project = services().project
+    if not project.store.exists():
+        raise NotFoundError("there is no snapshot here yet")
+    return render_template("snapshot.html", snapshot=show_data(project, ref, at_once=True))
