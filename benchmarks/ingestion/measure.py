@@ -1,0 +1,106 @@
+"""One piece of reading, in a process of its own, so that its seconds and its peak of memory are its alone.
+
+python benchmarks/ingestion/measure.py WORK ARGUMENT...    # prints {"seconds", "peak_mb", "rows"} as JSON
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+
+def snapshot(folder: str, source: str, table: str) -> int:
+    """Into a snapshot, as `rowsmith ingest` does before it looks at the rows."""
+    from rowsmith.recipe import Recipe
+    from rowsmith.workflows.project import open_project
+    from rowsmith.workflows.reading import take
+
+    recipe = Recipe().changed(data={"sql": {"table": table or None}})
+    return take(open_project(folder).with_recipe(recipe), source).snapshot.rows
+
+
+def again(folder: str, source: str, table: str, cursor: str) -> int:
+    """What is new since the last time; 0 rows where nothing is."""
+    from rowsmith.recipe import Recipe
+    from rowsmith.workflows.project import open_project
+    from rowsmith.workflows.reading import take
+
+    recipe = Recipe().changed(data={"sql": {"table": table}, "incremental": {"cursor": cursor, "key": [cursor]}})
+    return take(open_project(folder).with_recipe(recipe), source).added
+
+
+def adbc(folder: str, source: str, table: str) -> int:
+    """Arrow batches of ADBC straight into a Parquet file, numeric columns as they come."""
+    import adbc_driver_postgresql.dbapi
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = 0
+    with adbc_driver_postgresql.dbapi.connect(source) as connection, connection.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM {table}")
+        reader = cursor.fetch_record_batch()
+        schema = pa.schema([pa.field(f.name, getattr(f.type, "storage_type", f.type)) for f in reader.schema])
+        with pq.ParquetWriter(Path(folder) / "bare.parquet", schema, compression="zstd") as writer:
+            for batch in reader:
+                plain = [getattr(column, "storage", column) for column in batch.columns]
+                writer.write_batch(pa.record_batch(plain, schema=schema))
+                rows += batch.num_rows
+    return rows
+
+
+def pymysql(folder: str, source: str, table: str) -> int:
+    """A loop over a cursor of the server's side, which keeps nothing."""
+    import pymysql as driver
+    from sqlalchemy import make_url
+
+    url = make_url(source)
+    rows = 0
+    with driver.connect(
+        host=url.host,
+        port=url.port or 3306,
+        user=url.username,
+        password=url.password or "",
+        database=url.database,
+        cursorclass=driver.cursors.SSCursor,
+    ) as connection:
+        cursor = connection.cursor()
+        cursor.execute(f"SELECT * FROM {table}")
+        while batch := cursor.fetchmany(20_000):
+            rows += len(batch)
+    return rows
+
+
+def sink(folder: str, source: str) -> int:
+    """polars, from CSV to Parquet in a stream."""
+    import polars as pl
+
+    target = Path(folder) / "bare.parquet"
+    pl.scan_csv(source).sink_parquet(target)
+    rows: int = pl.scan_parquet(target).select(pl.len()).collect().item()
+    return rows
+
+
+WORKS: dict[str, Callable[..., int]] = {
+    "snapshot": snapshot,
+    "again": again,
+    "adbc": adbc,
+    "pymysql": pymysql,
+    "sink": sink,
+}
+
+
+def main(arguments: Sequence[str]) -> None:
+    work = WORKS[arguments[0]]
+    begin = time.perf_counter()
+    rows = work(*arguments[1:])
+    seconds = time.perf_counter() - begin
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": seconds, "peak_mb": peak, "rows": rows}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
