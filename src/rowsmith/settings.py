@@ -101,6 +101,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "tls_key", "ROWSMITH_TLS_KEY", "", str, "The file with the certificate's private key (PEM, without a password)."
     ),
+    Setting(
+        "cors_origins",
+        "ROWSMITH_CORS_ORIGINS",
+        (),
+        lambda text: tuple(text.split()),
+        "Sites whose pages may use the API from a browser (https://app.example), separated by spaces; none when empty.",
+    ),
     Setting("workers", "ROWSMITH_WORKERS", 2, _positive, "Server processes."),
     Setting("max_body_mb", "ROWSMITH_MAX_BODY_MB", 16, _positive, "The largest request body of the API, in megabytes."),
     Setting(
@@ -202,6 +209,7 @@ class Settings:
     rate_limit: int = 0
     tls_cert: str = ""
     tls_key: str = ""
+    cors_origins: tuple[str, ...] = ()
     workers: int = 2
     max_body_mb: int = 16
     max_upload_mb: int = 200

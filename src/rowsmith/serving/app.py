@@ -8,7 +8,7 @@ from flask import Flask
 
 from rowsmith.access.keyring import Keyring
 from rowsmith.access.keys import KeyStore
-from rowsmith.serving import api, errors, hot, observing, pages, security
+from rowsmith.serving import api, compressed, cross_origin, errors, hot, observing, pages, security
 from rowsmith.serving.gate import Gate
 from rowsmith.serving.metrics import Meter
 from rowsmith.serving.models import Models
@@ -49,6 +49,8 @@ def create_app(project: Project, settings: Settings, *, counters: Path | None = 
     pages.prepare(app)
     for blueprint in (*api.BLUEPRINTS, *pages.BLUEPRINTS):
         app.register_blueprint(blueprint)
+    compressed.register(app)
+    cross_origin.register(app, settings.cors_origins)
     # Around all of it, so that refused requests are counted, too.
     observing.register(app, meter, site.traces, site.log_lag)
     return app
@@ -62,4 +64,5 @@ def open_gate(project: Project, settings: Settings, counters: Path | None) -> Ga
         sessions=Sessions(lambda: secret_file(project.store / "secrets" / "session.key")),
         limiter=RateLimiter(counters),
         rate=settings.rate_limit,
+        origins=settings.cors_origins,
     )

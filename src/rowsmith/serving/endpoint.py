@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 Endpoint: TypeAlias = "Callable[[Services, WSGIEnvironment], Reply]"
+PlacedEndpoint: TypeAlias = Callable[..., Reply]
+"""The same with the variable parts of its address as named arguments."""
 
 
-def flask_view(endpoint: Endpoint) -> Callable[[], Response]:
-    def view() -> Response:
-        return to_flask(endpoint(services(), request.environ))
+def flask_view(endpoint: Endpoint | PlacedEndpoint) -> Callable[..., Response]:
+    def view(**place: str) -> Response:
+        return to_flask(endpoint(services(), request.environ, **place))
 
     return view

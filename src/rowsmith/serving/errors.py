@@ -20,9 +20,11 @@ from rowsmith.types import JsonObject
 logger = logging.getLogger("rowsmith.serving")
 
 PROBLEM_TYPE = "application/problem+json"
-MACHINE_PATHS = ("/api/", "/health", "/metrics", "/openapi.json")
+MACHINE_PATHS = ("/api/", "/health", "/metrics", "/openapi.json", "/v2", "/invocations", "/ping", "/version")
+INFERENCE_PATH = "/v2"
 MAX_FAULTS = 100
 MAX_ECHO = 200
+MAX_SAID = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,19 @@ KINDS: tuple[Kind, ...] = (
         "wrong-content-type",
         415,
         "The content type is not supported",
-        "Send JSON with the header Content-Type: application/json.",
+        "Send JSON (application/json) or, where rows are sent, an Arrow stream (application/vnd.apache.arrow.stream).",
+    ),
+    Kind(
+        "wrong-encoding",
+        415,
+        "The content encoding is not supported",
+        "Send the body as it is, or compressed with gzip, deflate or zstd, and say so in Content-Encoding.",
+    ),
+    Kind(
+        "key-reused",
+        422,
+        "The idempotency key came with another request before",
+        "Use a new Idempotency-Key for each request, and the same one only to repeat a request as it was.",
     ),
     Kind(
         "invalid-rows",
@@ -196,6 +210,10 @@ def _of_the_family(error: RowsmithError) -> Problem:
     return Problem("store-unavailable", "the store could not be read or written; the server's log says why")
 
 
+def too_large(max_bytes: int) -> Problem:
+    return Problem("too-large", f"the body is larger than {max_bytes >> 20} MB")
+
+
 def invalid_rows(faults: Sequence[Fault]) -> Problem:
     rows = len({fault.row for fault in faults if fault.row is not None})
     place = f" in {rows} row{'s' if rows > 1 else ''}" if rows else ""
@@ -217,9 +235,16 @@ def reply_of(problem: Problem) -> Reply:
     return Reply(orjson.dumps(problem.to_dict()), PROBLEM_TYPE, problem.kind.status, headers)
 
 
+def inference_reply(problem: Problem) -> Reply:
+    """For a client of the Open Inference Protocol, which looks for what is wrong in `error`."""
+    said = [problem.detail, *(str(item.get("detail", "")) for item in problem.errors[:MAX_SAID])]
+    document = problem.to_dict() | {"error": "; ".join(said)}
+    return Reply(orjson.dumps(document), PROBLEM_TYPE, problem.kind.status, tuple(problem.headers.items()))
+
+
 def respond(problem: Problem) -> Response:
     if for_machine():
-        return to_flask(reply_of(problem))
+        return to_flask(inference_reply(problem) if request.path.startswith(INFERENCE_PATH) else reply_of(problem))
     response = Response(render_template("problem.html", problem=problem), problem.kind.status)
     response.headers.extend(problem.headers)
     return response

@@ -6,6 +6,7 @@ It works on the WSGI environment alone, so that whatever answers a request, Flas
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from werkzeug.http import parse_cookie
 from rowsmith.access.keyring import Keyring
 from rowsmith.access.keys import Key, KeyRole
 from rowsmith.serving.addresses import is_loopback
+from rowsmith.serving.cross_origin import is_named
 from rowsmith.serving.errors import Problem
 from rowsmith.serving.rate_limits import WINDOW_SECONDS, RateLimiter
 from rowsmith.serving.sessions import COOKIE, Sessions
@@ -47,16 +49,25 @@ STRANGER = Caller("nobody", KeyRole.PREDICT)
 
 
 class Gate:
-    """The one place that lets a request in. `rate` is the limit of keys without one of their own; 0 is none."""
+    """The one place that lets a request in. `rate` is the limit of keys without one of their own; 0 is none.
+    Pages of the sites in `origins` may ask for what machines ask for."""
 
     def __init__(
-        self, *, ask_for_keys: bool, keyring: Keyring, sessions: Sessions, limiter: RateLimiter, rate: int = 0
+        self,
+        *,
+        ask_for_keys: bool,
+        keyring: Keyring,
+        sessions: Sessions,
+        limiter: RateLimiter,
+        rate: int = 0,
+        origins: Collection[str] = (),
     ) -> None:
         self.asks_for_keys = ask_for_keys
         self.keyring = keyring
         self.sessions = sessions
         self._limiter = limiter
         self._rate = rate
+        self._origins = origins
 
     def admit(self, environ: WSGIEnvironment, needed: KeyRole | None) -> Caller:
         """Let a request in that needs a role (None: no key). Raises Problem: 401, 403, 429, 503."""
@@ -79,7 +90,8 @@ class Gate:
         127.0.0.1 (DNS rebinding) is refused. And no page of another site makes a browser change something here."""
         if not self.asks_for_keys and not names_loopback(environ.get("HTTP_HOST", "")):
             raise Problem("foreign-request", "this server answers to localhost only")
-        if environ["REQUEST_METHOD"] not in SAFE_METHODS and environ.get("HTTP_SEC_FETCH_SITE") in FOREIGN_SITES:
+        foreign = environ["REQUEST_METHOD"] not in SAFE_METHODS and environ.get("HTTP_SEC_FETCH_SITE") in FOREIGN_SITES
+        if foreign and not (self._origins and is_named(environ, self._origins)):
             raise Problem("foreign-request", "this request was made by a page of another site")
 
     def _known(self, environ: WSGIEnvironment, needed: KeyRole) -> Caller:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from werkzeug.sansio.utils import get_content_length
 
-from rowsmith.serving.errors import Problem
+from rowsmith.serving.compressed import expand
+from rowsmith.serving.errors import Problem, too_large
 from rowsmith.serving.exchange import JSON_TYPE
 from rowsmith.types import JsonObject
 
@@ -28,13 +29,7 @@ def read_object(environ: WSGIEnvironment, members: Sequence[str], *, max_bytes: 
     Not JSON by RFC 8259 (NaN, comments, trailing commas, endless nesting, bad UTF-8) is refused, and so is an object
     that names a member twice, of which readers keep different ones.
     """
-    received = media_type(environ)
-    if received != JSON_TYPE:
-        raise Problem(
-            "wrong-content-type",
-            f"the content type is {received[:100] or 'none'}; it must be {JSON_TYPE}",
-            headers={"Accept": JSON_TYPE},
-        )
+    require_type(environ, JSON_TYPE)
     document = parse(read_bytes(environ, max_bytes=max_bytes))
     if not isinstance(document, dict):
         raise Problem("invalid-request", f"the body must be an object with {_any_of(members)}, not {kind_of(document)}")
@@ -45,6 +40,18 @@ def read_object(environ: WSGIEnvironment, members: Sequence[str], *, max_bytes: 
         ]
         raise Problem("invalid-request", f"the body must be an object with {_any_of(members)} alone", errors=errors)
     return document
+
+
+def require_type(environ: WSGIEnvironment, *allowed: str) -> str:
+    """The content type, where it is one of these. Raises Problem."""
+    received = media_type(environ)
+    if received not in allowed:
+        raise Problem(
+            "wrong-content-type",
+            f"the content type is {received[:100] or 'none'}; it must be {' or '.join(allowed)}",
+            headers={"Accept": ", ".join(allowed)},
+        )
+    return received
 
 
 def media_type(environ: WSGIEnvironment) -> str:
@@ -68,18 +75,15 @@ def read_bytes(environ: WSGIEnvironment, *, max_bytes: int) -> bytes:
     """The body. Raises Problem."""
     promised = get_content_length(environ.get("CONTENT_LENGTH"), environ.get("HTTP_TRANSFER_ENCODING"))
     if promised is not None and promised > max_bytes:
-        raise _too_large(max_bytes)
+        raise too_large(max_bytes)
     # One byte more than is allowed tells what is too large; a body that comes in chunks has no length to refuse it by.
     body: bytes = environ["wsgi.input"].read(max_bytes + 1 if promised is None else promised)
     if promised is not None and len(body) < promised:
         raise Problem("malformed-request", "the body ended before the length that was promised")
     if len(body) > max_bytes:
-        raise _too_large(max_bytes)
-    return body
-
-
-def _too_large(max_bytes: int) -> Problem:
-    return Problem("too-large", f"the body is larger than {max_bytes >> 20} MB")
+        raise too_large(max_bytes)
+    encoding = environ.get("HTTP_CONTENT_ENCODING")
+    return body if encoding is None else expand(body, encoding, max_bytes=max_bytes)
 
 
 def shape_fault(pointer: str, detail: str, *, allowed: str) -> JsonObject:
