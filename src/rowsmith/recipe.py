@@ -254,6 +254,12 @@ class ColumnsSection(_Section):
     weight: str | None = Field(None, examples=["weight"], description="how much each row counts")
     subject_id: str | None = Field(None, examples=["person"], description="whom a row is about; kept out of the model")
     sensitive: tuple[str, ...] = Field((), description="scores are compared between the groups of these columns")
+    personal: tuple[str, ...] = Field(
+        (), description="columns whose values the prediction log must not hold as they are (see personal_in_log)"
+    )
+    personal_in_log: Literal["pseudonym", "omit"] = Field(
+        "pseudonym", description="what the log holds of personal columns: a keyed hash of each value, or nothing"
+    )
     kinds: dict[str, ColumnKind] = Field(
         default_factory=dict, description="the kind of a column where the inferred one is wrong"
     )

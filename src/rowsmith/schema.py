@@ -109,6 +109,15 @@ class Schema:
     def __iter__(self) -> Iterator[Column]:
         return iter(self.columns)
 
+    def without(self, names: Iterable[str]) -> Schema:
+        """The same, in which the columns of these names are no features."""
+        hidden = frozenset(names)
+        columns = (
+            replace(column, roles=(*column.roles, Role.IGNORED)) if column.name in hidden else column
+            for column in self.columns
+        )
+        return replace(self, columns=tuple(columns))
+
     @property
     def names(self) -> tuple[str, ...]:
         return tuple(column.name for column in self.columns)

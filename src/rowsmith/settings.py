@@ -162,6 +162,28 @@ SETTINGS: tuple[Setting, ...] = (
         "An OpenTelemetry collector that gets a trace of each request, over HTTP, such as http://127.0.0.1:4318.",
     ),
     Setting(
+        "log_failure",
+        "ROWSMITH_LOG_FAILURE",
+        "refuse",
+        _one_of("refuse", "go-on"),
+        "What happens to a prediction that the log cannot keep: `refuse` answers 503, `go-on` answers it and counts "
+        "the gap in the metrics, at /health, on the monitoring page and in the audit.",
+    ),
+    Setting(
+        "log_compact_days",
+        "ROWSMITH_LOG_COMPACT_DAYS",
+        30,
+        _count,
+        "After so many days the inputs and answers of the log are moved into Parquet files in the store; 0 is never.",
+    ),
+    Setting(
+        "log_keep_days",
+        "ROWSMITH_LOG_KEEP_DAYS",
+        0,
+        _count,
+        "After so many days logged predictions are removed for good, outcomes included; 0 is never.",
+    ),
+    Setting(
         "alerts",
         "ROWSMITH_ALERTS",
         (),
@@ -220,6 +242,9 @@ class Settings:
     log_format: str = "text"
     log_level: str = "warning"
     otlp_endpoint: str = ""
+    log_failure: str = "refuse"
+    log_compact_days: int = 30
+    log_keep_days: int = 0
     alerts: tuple[str, ...] = ()
     internal_addresses: tuple[str, ...] = ()
     mlflow_tracking_uri: str = ""

@@ -49,6 +49,7 @@ def test_the_commands_are_the_promised_ones() -> None:
     assert {name: [function.__name__ for function in members] for _, name, _, members in GROUPS} == {
         "traffic": ["show", "shadow", "canary", "split", "stop"],
         "data": ["list", "show", "diff", "verify", "prune", "card"],
+        "log": ["tidy"],
         "keys": ["create", "list", "revoke"],
     }
 

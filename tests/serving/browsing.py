@@ -26,10 +26,10 @@ if __name__ == "__main__":
     from rowsmith.settings import Settings
     from rowsmith.workflows.project import open_project
 
-    root, port, workers, kind, given = sys.argv[1:6]
+    root, port, workers, kind, given, recipe, database = sys.argv[1:8]
     if kind == "waitress":
         sys.modules["granian"] = None
-    project = open_project(root).with_recipe(Recipe.from_dict({"name": "loans"}))
+    project = open_project(root, database_url=database).with_recipe(Recipe.from_dict(json.loads(recipe)))
     settings = replace(Settings(), port=int(port), workers=int(workers), **json.loads(given))
     serve(project, settings, on_ready=lambda address: print(address, flush=True))
 """
@@ -55,16 +55,23 @@ class Server:
         workers: int = 2,
         kind: str = "granian",
         settings: dict[str, Any] | None = None,
+        recipe: dict[str, Any] | None = None,
+        database_url: str = "",
+        process: dict[str, Any] | None = None,
     ) -> None:
         script = root / "start_server.py"
         script.write_text(START, encoding="utf-8")
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
-            [sys.executable, str(script), str(root), str(port), str(workers), kind, json.dumps(settings or {})],
+            [
+                *(sys.executable, str(script), str(root), str(port), str(workers), kind),
+                *(json.dumps(settings or {}), json.dumps(recipe or {"name": "loans"}), database_url),
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env=environment,
+            **(process or {}),
         )
         assert self.process.stdout is not None
         self.address = self.process.stdout.readline().strip()

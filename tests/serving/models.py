@@ -157,9 +157,9 @@ def register(project: Project, model: TrainedModel, *, seed: int = 100, champion
     return version
 
 
-def make_project(root: Path, *targets: str, **options: Any) -> Project:
+def make_project(root: Path, *targets: str, database_url: str = "", **options: Any) -> Project:
     """A project with a version for each target, the last one champion."""
-    project = open_project(root).with_recipe(Recipe.from_dict({"name": NAME}))
+    project = open_project(root, database_url=database_url).with_recipe(Recipe.from_dict({"name": NAME}))
     for number, target in enumerate(targets):
         register(project, train(target, seed=number, **options))
     return project

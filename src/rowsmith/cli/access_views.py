@@ -1,4 +1,4 @@
-"""What people see of keys and of the audit."""
+"""What people see of keys, the audit and the tidied log."""
 
 from __future__ import annotations
 
@@ -68,6 +68,13 @@ def audit_lines(document: JsonObject) -> Parts:
             *(Text(text) for text in (item["actor"], item["action"], item["subject"], details)),
         )
     yield table
+
+
+def tidied(document: JsonObject) -> Parts:
+    yield Text(
+        f"{document['moved']:,} predictions moved into {document['files']:,} files; "
+        f"{document['removed']:,} removed for good."
+    )
 
 
 def _minute(moment: str | None) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from rowsmith.cli import access, data, lifecycle, prediction, shipping, start, store, traffic, training
+from rowsmith.cli import access, data, lifecycle, log, prediction, shipping, start, store, traffic, training
 from rowsmith.version import __version__
 
 COMMANDS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
@@ -34,6 +34,7 @@ COMMANDS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
 GROUPS: tuple[tuple[str, str, str, tuple[Callable[..., Any], ...]], ...] = (
     ("Maintenance", "traffic", traffic.TRAFFIC_HELP, traffic.TRAFFIC),
     ("Data", "data", store.DATA_HELP, store.DATA),
+    ("Maintenance", "log", log.LOG_HELP, log.LOG),
     ("Access", "keys", access.KEYS_HELP, access.KEYS),
 )
 """Commands with commands of their own: panel, name, help, and those."""

@@ -7,7 +7,9 @@ alone pays nothing for it (DeWitt et al. 1984, doi:10.1145/602259.602261).
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -15,6 +17,8 @@ from typing import Generic, TypeVar
 from rowsmith.errors import StorageError
 
 T = TypeVar("T")
+
+LONGEST_WAIT = 3600.0
 
 
 @dataclass(slots=True, eq=False)
@@ -27,19 +31,29 @@ class _Batch(Generic[T]):
 class GroupCommit(Generic[T]):
     """`write` makes items durable, all or none, or raises StorageError; it is called by one thread at a time."""
 
-    def __init__(self, write: Callable[[list[T]], None]) -> None:
+    def __init__(self, write: Callable[[list[T]], None], *, patience: float = math.inf) -> None:
+        """`patience` is how many seconds items wait for their turn before they are taken back."""
         self._write = write
+        self._patience = patience
         self._waiting: list[_Batch[T]] = []
         self._changed = threading.Condition()
         self._busy = False
 
     def add(self, items: Sequence[T]) -> None:
-        """Returns when the items are durable. Raises StorageError: the write that held them failed."""
+        """Returns when the items are durable.
+
+        Raises StorageError: the write that held them failed, or their turn did not come in time (and none is kept).
+        """
         batch = _Batch(items)
+        deadline = time.monotonic() + self._patience
         with self._changed:
             self._waiting.append(batch)
             while self._busy and not batch.done:
-                self._changed.wait()
+                left = deadline - time.monotonic()
+                self._changed.wait(min(max(left, 0.0), LONGEST_WAIT))
+                if left <= 0 and batch in self._waiting:
+                    self._waiting.remove(batch)
+                    raise StorageError("the log is written more slowly than predictions come", next_step="try again")
             group: list[_Batch[T]] = []
             if not batch.done:
                 group, self._waiting, self._busy = self._waiting, [], True

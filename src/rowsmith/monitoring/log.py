@@ -7,9 +7,11 @@ slows the callers down and nothing is lost in between. What an id was first stor
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,13 +20,17 @@ from typing import Any, Literal, TypeAlias
 import orjson
 import polars as pl
 
-from rowsmith.errors import UsageError
+from rowsmith.errors import StorageError, UsageError
 from rowsmith.monitoring.group_commit import GroupCommit
+from rowsmith.monitoring.log_archive import LogArchive
+from rowsmith.monitoring.log_gap import Gap, Hole
 from rowsmith.monitoring.log_journal import IS_POSSIBLE, LogJournal, Row, read_through
 from rowsmith.monitoring.log_labels import LabelResult, store_labels
+from rowsmith.monitoring.log_privacy import Privacy
 from rowsmith.monitoring.log_queries import Stretch, Summary, Window, read_counts, read_summary, read_window
 from rowsmith.monitoring.log_times import to_microseconds
 from rowsmith.monitoring.log_values import encode
+from rowsmith.storage import audit
 from rowsmith.storage.database import Database
 from rowsmith.storage.tables import predictions
 
@@ -34,11 +40,18 @@ Source = Literal["api", "page", "batch"]
 Status = Literal["ok", "error"]
 Role = Literal["champion", "canary", "challenger", "shadow", "named"]
 
+logger = logging.getLogger("rowsmith.monitoring")
+
 Keep: TypeAlias = Callable[[Sequence[Row]], None]
 
 MAX_ID_CHARACTERS = 200
+GAP_ACTION = "log.gap"
 
-COLUMNS = tuple(str(column.name) for column in predictions.columns)
+PATIENCE_SECONDS = 5.0
+"""How long an append waits for the database. A caller who has waited that long is told to come back."""
+
+# `archive` is the business of compaction.
+COLUMNS = tuple(str(column.name) for column in predictions.columns if column.name != "archive")
 INSERT = f"INSERT INTO {predictions.name} ({', '.join(COLUMNS)})"
 PLACES = f"({', '.join('?' * len(COLUMNS))})"
 ROWS_A_STATEMENT = 999 // len(COLUMNS)
@@ -100,12 +113,25 @@ def new_ids(count: int) -> list[str]:
 class PredictionLog:
     """Safe for any number of threads and processes."""
 
-    def __init__(self, database: Database, journals: Path | None = None) -> None:
-        """`journals` is the folder in which servers keep journals (see log_journal.py), which reading looks through."""
+    def __init__(
+        self,
+        database: Database,
+        journals: Path | None = None,
+        *,
+        archive: LogArchive | None = None,
+        privacy: Privacy | None = None,
+        gap: Gap | None = None,
+    ) -> None:
+        """`journals` is the folder in which servers keep journals (see log_journal.py), which reading looks through;
+        `archive` is where older entries were moved to. With a `gap`, what cannot be kept is counted there instead of
+        raising an error."""
         self._database = database
+        self._archive = archive
+        self._privacy = privacy
+        self._gap = gap
         self._insert = _insert_sqlite if database.is_sqlite else _insert_postgresql
         self._connection: Any = None
-        self._store: Keep = GroupCommit(self._write).add
+        self._store: Keep = GroupCommit(self._write, patience=PATIENCE_SECONDS).add
         self._keep = self._store
         self._journals = journals
         self._journal: LogJournal | None = None
@@ -115,23 +141,45 @@ class PredictionLog:
     def append(self, entries: Sequence[LogEntry]) -> None:
         """Store entries; they are durable on return. An id that is stored already is left as it is.
 
-        Raises UsageError (an id or a value that cannot be stored; nothing was) and StorageError (whether they were
-        stored is not known: append them again).
+        Raises UsageError (an id or a value that cannot be stored; nothing was) and, unless there is a gap for them,
+        StorageError (whether they were stored is not known: append them again).
         """
         if not entries:
             return
-        self._keep([_row(entry) for entry in entries])
+        rows = [_row(entry, self._privacy) for entry in entries]
+        if self._gap is None:
+            self._keep(rows)
+        else:
+            self._keep_or_count(rows, self._gap)
 
     def keep_journal(self) -> None:
         """From now on what is appended goes to a journal of this process, and from there to the database."""
         if self._journals is not None and self._journal is None and IS_POSSIBLE:
             self._journal = LogJournal(self._journals, self._store)
-            self._keep = GroupCommit(self._journal.write).add
+            self._keep = GroupCommit(self._journal.write, patience=PATIENCE_SECONDS).add
 
     @property
     def lag_seconds(self) -> float:
         """For how long entries of this process have been on their way to the database; 0 where none is."""
         return 0.0 if self._journal is None else self._journal.lag_seconds
+
+    def _keep_or_count(self, rows: Sequence[Row], gap: Gap) -> None:
+        if not gap.may_try():
+            gap.widen(len(rows))
+            return
+        try:
+            self._keep(rows)
+        except StorageError as problem:
+            gap.widen(len(rows), problem)
+            return
+        if gap.is_open and (hole := gap.close()) is not None:
+            self._write_down(hole)
+
+    def _write_down(self, hole: Hole) -> None:
+        """A hole in the log is a line of the audit, so that whoever reads the log later knows of it."""
+        details = {"first": hole.first.isoformat(), "last": hole.last.isoformat(), "predictions": hole.answers}
+        with suppress(StorageError), self._database.writing() as connection:
+            audit.record(connection, actor="server", action=GAP_ACTION, subject="prediction log", details=details)
 
     def close(self) -> None:
         """Let go of the journal and the connection that appends; the next append opens others."""
@@ -146,11 +194,18 @@ class PredictionLog:
         if self._journals is not None and IS_POSSIBLE:
             read_through(self._journals, self._store)
 
+    def _settle_if_possible(self) -> None:
+        """Who reads is shown what there is, though the newest entries wait in a journal because the disk is full."""
+        try:
+            self.settle()
+        except StorageError as problem:
+            logger.warning("what is read lacks the newest predictions: %s", problem)
+
     def _write(self, rows: Sequence[Row]) -> None:
         with self._database.translated():
             while True:
                 known = self._connection is not None
-                connection = self._connection = self._connection or self._database.connect_raw()
+                connection = self._connection = self._connection or self._connect()
                 try:
                     self._insert(self._database, connection, rows)
                     return
@@ -160,6 +215,12 @@ class PredictionLog:
                     self._disconnect()
                     if not lost:
                         raise
+
+    def _connect(self) -> Any:
+        connection = self._database.connect_raw()
+        if not self._database.is_sqlite:
+            connection.execute(f"SET statement_timeout = {int(PATIENCE_SECONDS * 1000)}")
+        return connection
 
     def _disconnect(self) -> None:
         if self._connection is not None:
@@ -202,9 +263,9 @@ class PredictionLog:
         Without `role` these are the rows that callers were answered, whoever answered; a shadow's are asked for.
         Raises StorageError.
         """
-        self.settle()
+        self._settle_if_possible()
         with self._database.reading() as connection:
-            return read_window(connection, Stretch(name, start, end, version, role), columns, limit)
+            return read_window(connection, Stretch(name, start, end, version, role), columns, limit, self._archive)
 
     def counts(
         self,
@@ -220,7 +281,7 @@ class PredictionLog:
 
         Raises StorageError.
         """
-        self.settle()
+        self._settle_if_possible()
         with self._database.reading() as connection:
             return read_counts(connection, Stretch(name, start, end, version, role), every)
 
@@ -234,13 +295,13 @@ class PredictionLog:
         role: Role | None = None,
     ) -> Summary:
         """Volume, errors and latency from `start` (inclusive) to `end` (exclusive). Raises StorageError."""
-        self.settle()
+        self._settle_if_possible()
         with self._database.reading() as connection:
             return read_summary(connection, Stretch(name, start, end, version, role))
 
 
 def _insert_sqlite(database: Database, connection: Any, rows: Sequence[Row]) -> None:
-    database.begin_raw(connection)
+    database.begin_raw(connection, wait_seconds=PATIENCE_SECONDS)
     whole = len(rows) - len(rows) % ROWS_A_STATEMENT
     for start in range(0, whole, ROWS_A_STATEMENT):
         values = [value for row in rows[start : start + ROWS_A_STATEMENT] for value in row]
@@ -256,9 +317,13 @@ def _insert_postgresql(_: Database, connection: Any, rows: Sequence[Row]) -> Non
     connection.execute(INSERT_POSTGRESQL, [records.decode()], prepare=True)
 
 
-def _row(entry: LogEntry) -> Row:
+def _row(entry: LogEntry, privacy: Privacy | None) -> Row:
     """In the order of COLUMNS."""
     id_, kept = entry.id, entry.status == "ok"
+    inputs, answer = entry.inputs, entry.answer
+    if privacy is not None:
+        inputs = None if inputs is None else privacy.inputs(inputs)
+        answer = None if answer is None else privacy.answer(answer)
     if not isinstance(id_, str) or not 0 < len(id_) <= MAX_ID_CHARACTERS or not id_.isprintable():
         raise UsageError(
             "this cannot be the id of a prediction",
@@ -270,8 +335,8 @@ def _row(entry: LogEntry) -> Row:
         entry.name,
         entry.version,
         to_microseconds(entry.time),
-        encode(entry.inputs) if kept and entry.inputs is not None else None,
-        encode(entry.answer) if kept and entry.answer is not None else None,
+        encode(inputs) if kept and inputs is not None else None,
+        encode(answer) if kept and answer is not None else None,
         entry.latency_ms,
         entry.source,
         entry.status,

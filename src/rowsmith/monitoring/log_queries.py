@@ -11,6 +11,7 @@ import polars as pl
 from sqlalchemy import ColumnElement, Connection, case, func, select
 
 from rowsmith.errors import UsageError
+from rowsmith.monitoring.log_archive import LogArchive
 from rowsmith.monitoring.log_labels import first_outcome, latest_outcome
 from rowsmith.monitoring.log_times import MICROSECOND, TIME, from_microseconds, to_microseconds
 from rowsmith.monitoring.log_values import column_of, decode
@@ -83,17 +84,27 @@ class Summary:
         return self.errors / max(self.predictions + self.errors, 1)
 
 
-def read_window(connection: Connection, stretch: Stretch, columns: Sequence[str] | None, limit: int | None) -> Window:
+def read_window(
+    connection: Connection,
+    stretch: Stretch,
+    columns: Sequence[str] | None,
+    limit: int | None,
+    archive: LogArchive | None = None,
+) -> Window:
     """See PredictionLog.window."""
     p = predictions.c
     query = (
-        select(p.id, p.time, p.version, p.role, p.source, p.latency_ms, outcomes.c.outcome, p.inputs, p.answer)
+        select(
+            p.id, p.time, p.version, p.role, p.source, p.latency_ms, outcomes.c.outcome, p.inputs, p.answer, p.archive
+        )
         .outerjoin_from(predictions, outcomes, latest_outcome())
         .where(*stretch.conditions, p.status == "ok")
         .order_by(p.time.desc(), p.id.desc())
         .limit(limit)
     )
-    rows = connection.execute(query).all()[::-1]
+    rows: Sequence[Any] = connection.execute(query).all()[::-1]
+    if archive is not None:
+        rows = archive.fill(connection, rows)
     entries = pl.DataFrame(
         [
             pl.Series("id", [row[0] for row in rows], pl.String),

@@ -207,7 +207,11 @@ def _of_the_family(error: RowsmithError) -> Problem:
         return Problem("malformed-request", error.what)
     if isinstance(error, ArtifactError):
         return Problem("no-model", "the model could not be loaded; the server's log says why")
-    return Problem("store-unavailable", "the store could not be read or written; the server's log says why")
+    return Problem(
+        "store-unavailable",
+        "the store could not be read or written; the server's log says why",
+        headers={"Retry-After": "5"},
+    )
 
 
 def too_large(max_bytes: int) -> Problem:

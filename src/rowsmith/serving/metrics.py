@@ -28,6 +28,8 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 Key = tuple[str, ...]
+GAP = "log_gap"
+"""The counter of predictions that were given and could not be kept."""
 
 
 class Meter:
@@ -139,6 +141,8 @@ def render(totals: Mapping[Key, float], *, info: Mapping[str, str] | None, ready
         lines.append(f"rowsmith_shadow_rows_total{_labels(labels)} {_number(value)}")
     lines += _head("rowsmith_log_lag_seconds", "gauge", "Age of the oldest entry not in the database yet.", openmetrics)
     lines.append(f"rowsmith_log_lag_seconds {_log_lag(kinds)!r}")
+    lines += _head("rowsmith_log_gap", "counter", "Predictions that were given and could not be kept.", openmetrics)
+    lines.append(f"rowsmith_log_gap_total {_number(totals.get((GAP,), 0.0))}")
     lines += _head("rowsmith_request_duration_seconds", "histogram", "Time from a request to its answer.", openmetrics)
     lines += _histogram(kinds)
     return "\n".join([*lines, "# EOF", ""]) if openmetrics else "\n".join([*lines, ""])

@@ -177,12 +177,14 @@ def _load_worker(project: Project, settings: Settings, counters: Path) -> Flask:
     """The application of one worker process, which ends when its parent does, however that ended."""
     from rowsmith.serving import logs
     from rowsmith.serving.app import create_app
+    from rowsmith.serving.keeper import Keeper
 
     logs.configure(settings.log_format, settings.log_level)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), name="rowsmith-parent", daemon=True).start()
     app = create_app(project, settings, counters=counters)
+    Keeper(project, settings).start()
     return app
 
 
@@ -196,6 +198,7 @@ def _waitress(project: Project, settings: Settings, announce: Callable[[], None]
 
     from rowsmith.serving import logs
     from rowsmith.serving.app import create_app
+    from rowsmith.serving.keeper import Keeper
 
     logs.configure(settings.log_format, settings.log_level)
     if settings.tls_cert:
@@ -204,6 +207,7 @@ def _waitress(project: Project, settings: Settings, announce: Callable[[], None]
             next_step="let a proxy in front of the server speak HTTPS",
         )
     app = create_app(project, settings)
+    Keeper(project, settings).start()
     server = create_server(app, host=settings.host, port=settings.port, threads=THREADS, ident="rowsmith")
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     threading.Thread(target=announce, daemon=True).start()

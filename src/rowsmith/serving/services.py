@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask, current_app
 
 from rowsmith.monitoring.log import PredictionLog
+from rowsmith.monitoring.log_gap import Gap
 from rowsmith.serving.champion import ChampionHolder, Route
 from rowsmith.serving.gate import Gate
-from rowsmith.serving.metrics import Meter
+from rowsmith.serving.metrics import GAP, Meter
 from rowsmith.serving.models import Models
 from rowsmith.serving.shadows import Shadows
 from rowsmith.serving.tracing import Traces, open_traces
@@ -46,9 +47,14 @@ class Services:
         """None where this installation keeps no predictions."""
         if not self.settings.log_predictions:
             return None
-        log = self.project.log
+        log = self.project.open_log(self.gap) if self.settings.log_failure == "go-on" else self.project.log
         log.keep_journal()
         return log
+
+    @cached_property
+    def gap(self) -> Gap:
+        """Counts what the log could not keep, where predictions go on without it."""
+        return Gap(lambda entries: self.meter.add((GAP,), entries))
 
     @cached_property
     def traces(self) -> Traces:

@@ -129,7 +129,7 @@ class Database:
             self._raw.append(raw)
             return raw
 
-    def begin_raw(self, connection: Any) -> None:
+    def begin_raw(self, connection: Any, *, wait_seconds: float | None = None) -> None:
         """Begin to write on a raw connection of SQLite, when other processes let it.
 
         SQLite's own way to wait sleeps up to 100 ms at a time. Asking again sooner made the slowest thousandth of
@@ -143,7 +143,8 @@ class Database:
                 where=self.where,
                 next_step="restore it from a backup; what comes in meanwhile is refused",
             )
-        deadline, pause = time.monotonic() + self._wait_seconds, SHORTEST_PAUSE
+        wait = self._wait_seconds if wait_seconds is None else min(wait_seconds, self._wait_seconds)
+        deadline, pause = time.monotonic() + wait, SHORTEST_PAUSE
         while True:
             try:
                 connection.execute("BEGIN IMMEDIATE")
@@ -268,8 +269,8 @@ def _use_wal(connection: sqlite3.Connection, wait_seconds: float) -> None:
 
 
 def _postgresql_engine(url: URL, wait_seconds: float) -> Engine:
-    if "connect_timeout" not in url.query:
-        url = url.update_query_dict({"connect_timeout": str(CONNECT_SECONDS)})
+    usual = {"connect_timeout": str(CONNECT_SECONDS), "tcp_user_timeout": str(CONNECT_SECONDS * 1000)}
+    url = url.update_query_dict({name: value for name, value in usual.items() if name not in url.query})
     engine = create_engine(url, pool_pre_ping=True, hide_parameters=True)
 
     @event.listens_for(engine, "connect")

@@ -234,7 +234,27 @@ ACCESS = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (REGISTRY, PREDICTION_LOG, TRAFFIC, ACCESS)
+LOG_FILES = Migration(
+    5,
+    "files that older entries of the prediction log are moved to",
+    statements=(
+        """
+        CREATE TABLE rowsmith_log_files (
+            number BIGINT NOT NULL PRIMARY KEY,
+            path TEXT NOT NULL,
+            sha256 TEXT NOT NULL,
+            name TEXT NOT NULL,
+            first BIGINT NOT NULL,
+            last BIGINT NOT NULL,
+            rows BIGINT NOT NULL,
+            bytes BIGINT NOT NULL
+        )
+        """,
+        "ALTER TABLE rowsmith_predictions ADD COLUMN archive BIGINT",
+    ),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (REGISTRY, PREDICTION_LOG, TRAFFIC, ACCESS, LOG_FILES)
 
 
 def is_current(connection: Connection) -> bool:

@@ -101,7 +101,21 @@ predictions = Table(
     Column("experiment", BigInteger, comment="the position of the traffic rule in force"),
     Column("unit", Text, comment="hash of what the rule split traffic by"),
     Column("shadow_of", Text, comment="the prediction that the caller got instead"),
+    Column("archive", BigInteger, comment="the file that inputs and answer were moved to"),
     Index("rowsmith_predictions_name_time", "name", "time"),
+)
+
+log_files = Table(
+    "rowsmith_log_files",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("path", Text, nullable=False, comment="relative to the folder of the log"),
+    Column("sha256", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("first", BigInteger, nullable=False, comment="microseconds since 1970, UTC"),
+    Column("last", BigInteger, nullable=False, comment="microseconds since 1970, UTC"),
+    Column("rows", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
 )
 
 outcomes = Table(

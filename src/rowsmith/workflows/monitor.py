@@ -70,11 +70,13 @@ def monitor(
     reference = Reference.from_dict(json.loads((folder / REFERENCE_FILE).read_text(encoding="utf-8")))
     deployed = deploy(project, version)
     on_progress(Progress("monitor", f"{version.name} version {version.number}"))
+    schema = deployed.model.schema
     if source is None:
         observations = _logged(project, deployed, start, end, role)
+        # What the log holds of these is no value, so there is nothing to compare.
+        schema = schema.without(project.recipe.columns.personal)
     else:
         observations = _from_source(project, deployed, source, time)
-    schema = deployed.model.schema
     assert schema.task is not None
     return monitor_observations(
         reference,

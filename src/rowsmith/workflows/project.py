@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from rowsmith.ingestion.snapshot import SnapshotStore
     from rowsmith.model import TrainedModel
     from rowsmith.monitoring.log import PredictionLog
+    from rowsmith.monitoring.log_archive import LogArchive
+    from rowsmith.monitoring.log_gap import Gap
+    from rowsmith.monitoring.log_privacy import Privacy
     from rowsmith.registry.traffic import Traffic
     from rowsmith.registry.versions import Registry, Version
     from rowsmith.storage.database import Database
@@ -86,9 +89,36 @@ class Project:
 
     @cached_property
     def log(self) -> PredictionLog:
+        return self.open_log()
+
+    def open_log(self, gap: Gap | None = None) -> PredictionLog:
+        """The prediction log; with a `gap`, one that counts what it cannot keep instead of raising an error."""
         from rowsmith.monitoring.log import PredictionLog
 
-        return PredictionLog(self.database, self.store / "journals")
+        return PredictionLog(
+            self.database,
+            journals=self.store / "journals",
+            archive=self.log_archive,
+            privacy=self._privacy(),
+            gap=gap,
+        )
+
+    @cached_property
+    def log_archive(self) -> LogArchive:
+        from rowsmith.monitoring.log_archive import LogArchive
+
+        return LogArchive(self.database, self.store / "log")
+
+    def _privacy(self) -> Privacy | None:
+        """What the log does with the personal columns of the recipe; the key is made at first use."""
+        from rowsmith.monitoring.log_privacy import Privacy
+        from rowsmith.storage.secret_files import secret_file
+
+        columns = self.recipe.columns
+        if not columns.personal:
+            return None
+        key = self.store / "secrets" / "pseudonyms.key"
+        return Privacy(frozenset(columns.personal), columns.personal_in_log, lambda: secret_file(key))
 
     @property
     def is_empty(self) -> bool:

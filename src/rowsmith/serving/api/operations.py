@@ -6,7 +6,7 @@ import orjson
 from flask import Blueprint, Response, request
 
 from rowsmith.serving.api.openapi import describe
-from rowsmith.serving.metrics import OPENMETRICS, PROMETHEUS, render
+from rowsmith.serving.metrics import GAP, OPENMETRICS, PROMETHEUS, render
 from rowsmith.serving.services import services
 from rowsmith.types import JsonObject
 
@@ -16,13 +16,16 @@ blueprint = Blueprint("api_operations", __name__)
 @blueprint.get("/health")
 def health() -> Response:
     """200 when there is a model to answer, 503 while there is none; `live` is true either way."""
-    holder = services().champion
+    site = services()
+    holder = site.champion
     served = holder.peek()
     document: JsonObject = {"live": True, "ready": served is not None}
     if served is not None:
         document |= {"model": served.version.name, "version": served.version.number}
     if holder.fault is not None:
         document["fault"] = holder.fault
+    if site.settings.log_failure == "go-on":
+        document["log"] = {"keeping": not site.gap.is_open, "not_kept": int(site.meter.totals().get((GAP,), 0.0))}
     status = 200 if served is not None else 503
     return Response(
         orjson.dumps(document), status, content_type="application/json", headers={"Cache-Control": "no-store"}

@@ -15,6 +15,7 @@ from rowsmith.registry.versions import Version
 from rowsmith.serving.champion import Served
 from rowsmith.serving.pages.layout import DASH, label, percent
 from rowsmith.serving.services import services
+from rowsmith.storage.audit import lines
 from rowsmith.types import JsonObject
 from rowsmith.workflows.project import Project
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 blueprint = Blueprint("monitoring", __name__)
 
 KEPT_SECONDS = 10.0
+MAX_GAPS = 5
+GAP_ACTION = "log.gap"
 SPARK_HEIGHT = 32.0
 LEVELS = {
     "ok": ("good", "All is well"),
@@ -92,6 +95,8 @@ def monitoring() -> str:
         "monitoring.html",
         version=served.version,
         log_is_on=site.log is not None,
+        gap_is_open=site.settings.log_failure == "go-on" and site.gap.is_open,
+        gaps=lines(site.project.database, action=GAP_ACTION, limit=MAX_GAPS),
         **view_of(report, served.version),
     )
 
