@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 import runpy
 import shlex
+import socket
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")])
 REFERENCE: dict[str, Any] = runpy.run_path(str(ROOT / "scripts" / "make_reference.py"))
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+WAIT = "for i in $(seq 100); do (: > /dev/tcp/127.0.0.1/8765) 2> /dev/null && break; sleep 0.1; done"
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
@@ -84,6 +88,26 @@ def test_recipes_can_be_read(page: str, text: str) -> None:
 @pytest.mark.parametrize(("page", "text"), list(blocks("python")))
 def test_python_is_python(page: str, text: str) -> None:
     compile(text, page, "exec")
+
+
+@pytest.mark.parametrize(
+    ("page", "says"), [("http-apis.md", "3 rows, 3 columns"), ("web-pages.md", "2 rows, 3 columns")]
+)
+def test_commands_of_a_page_work_as_printed(page: str, says: str, tmp_path: Path) -> None:
+    """Those between ```bash, in a folder of their own; the port is the only thing that differs."""
+    text = (ROOT / "docs" / "guide" / page).read_text(encoding="utf-8")
+    script = next(block for language, block in BLOCK.findall(text) if language == "bash")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    server = ["python -m http.server 8765 --bind 127.0.0.1 &", "trap 'kill $!' EXIT", WAIT]
+    script = script.replace(server[0], "\n".join(server)).replace("8765", port)
+    script = script.replace("python ", f"{sys.executable} ").replace(
+        "rowsmith ingest", f"{sys.executable} -m rowsmith ingest"
+    )
+    done = subprocess.run(["bash", "-ec", script], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert says in done.stdout
 
 
 def test_the_readme_says_the_two_commands() -> None:

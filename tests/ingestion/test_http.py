@@ -297,6 +297,8 @@ def test_faults(web: WebServer, answer: Answer, says: str) -> None:
 
 
 def test_nobody_listens() -> None:
+    with pytest.raises(SourceError, match="no address"):
+        read("http://127.0.0.1:80x/rows")
     with pytest.raises(SourceError, match="no connection"):
         read("http://127.0.0.1:9/rows", retries=0)
     with pytest.raises(SourceError, match="no host of this name"):

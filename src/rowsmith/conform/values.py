@@ -11,23 +11,30 @@ from typing import Any
 import polars as pl
 
 from rowsmith.conform.parsing import plain
-from rowsmith.conform.plain import BOOLEAN, DATE, FLOAT64, INT64, NULL, STRING, common_type, spell
+from rowsmith.conform.plain import BOOLEAN, DATE, FLOAT64, INT64, NULL, STRING, common_type, spell, without_nan
 
 LARGEST_INTEGER = 2**63
 MOMENT = pl.Datetime("us")
 QUICK_TYPES: dict[type, pl.DataType] = {type(None): NULL, bool: BOOLEAN, float: FLOAT64, str: STRING}
+INTEGERS = frozenset({int, type(None)})
 
 
 def type_of_values(values: Sequence[Any]) -> pl.DataType:
     """The narrowest plain type for all of them; a mix that no type holds is text."""
-    classes = {type(value) for value in values}
+    classes = set(map(type, values))
     if classes <= QUICK_TYPES.keys():
         return common_type([NULL, *(QUICK_TYPES[cls] for cls in classes)])
+    if classes <= INTEGERS:
+        present = [value for value in values if value is not None] if type(None) in classes else values
+        return INT64 if min(present) >= -LARGEST_INTEGER and max(present) < LARGEST_INTEGER else STRING
     return common_type([NULL, *{_type_of(value) for value in values}])
 
 
 def series_of_values(name: str, values: Sequence[Any], dtype: pl.DataType) -> pl.Series:
     """`dtype` comes from `type_of_values` of these values, or of more."""
+    quick = _quick_series(name, values, dtype)
+    if quick is not None:
+        return quick
     if dtype == STRING:
         return pl.Series(name, [spell(plain(value)) for value in values], dtype=STRING)
     clean = [plain(value) for value in values]
@@ -36,6 +43,20 @@ def series_of_values(name: str, values: Sequence[Any], dtype: pl.DataType) -> pl
     if dtype == MOMENT:
         clean = [datetime(v.year, v.month, v.day) if type(v) is date else v for v in clean]
     return pl.Series(name, clean, dtype=dtype)
+
+
+def _quick_series(name: str, values: Sequence[Any], dtype: pl.DataType) -> pl.Series | None:
+    """Values of the type itself, which need no look at each; None where that is not so."""
+    own = next((kind for kind, quick in QUICK_TYPES.items() if quick == dtype), int if dtype == INT64 else None)
+    if own is None or not set(map(type, values)) <= {own, type(None)}:
+        return None
+    if dtype == STRING:
+        values = [None if text is None else text.strip() for text in values]
+    try:
+        series = pl.Series(name, values, dtype=dtype)
+    except (pl.exceptions.PolarsError, UnicodeError, OverflowError, TypeError):
+        return None  # half of a surrogate pair, an integer too large
+    return without_nan(series) if dtype == FLOAT64 else series
 
 
 def _type_of(value: Any) -> pl.DataType:

@@ -58,6 +58,13 @@ class JsonTable:
 
 def columns_of_records(records: list[dict[str, Any]]) -> dict[str, list[Any]]:
     """Every key of any record, in the order of their first appearance; a key that a record lacks is missing there."""
+    if not records:
+        return {}
+    first = list(records[0])
+    if all(list(record) == first for record in records):
+        return {
+            name: list(values) for name, values in zip(first, zip(*map(dict.values, records), strict=True), strict=True)
+        }
     names = dict.fromkeys(name for record in records for name in record)
     return {name: [record.get(name) for record in records] for name in names}
 

@@ -38,6 +38,7 @@ REDIRECTS = frozenset({301, 302, 303, 307, 308})
 SLOWEST = 100
 """Bytes a second: what comes slower than this over a whole `timeout` has stalled."""
 CHUNK_BYTES = 1 << 17
+MEMORY_BYTES = 1 << 20
 MAX_TOLD = 200
 
 
@@ -55,20 +56,42 @@ class Manners:
 
 @dataclass(frozen=True)
 class Fetched:
-    """An answer: its body on disk. `url` is where it came from after redirects; `status` is 200 to 299, or 304."""
+    """An answer. `url` is where it came from after redirects; `status` is 200 to 299, or 304. `name` is for people, and
+    `extension` that of the unpacked file. A small body is in memory, a large one on disk."""
 
     url: str
     status: int
     headers: httpx.Headers
-    body: LocalFile
+    size: int
+    in_memory: bytes | None
+    on_disk: TemporaryFile | None
 
-    def content(self) -> bytes:
-        with self.body.open() as file:
-            return file.read()
+    @property
+    def name(self) -> str:
+        return shown(self.url)
+
+    @property
+    def extension(self) -> str:
+        return LocalFile.at(Path(httpx.URL(self.url).path)).extension
 
     @property
     def media_type(self) -> str:
         return str(self.headers.get("content-type", "")).partition(";")[0].strip().lower()
+
+    def content(self) -> bytes:
+        """As it was sent: unpacked where the answer says that it is packed, not where its file is."""
+        if self.in_memory is not None:
+            return self.in_memory
+        return self.file().path.read_bytes()
+
+    def file(self) -> LocalFile:
+        """As a file on disk. Raises StorageError where there is no room."""
+        keeper = self.on_disk
+        if keeper is None:
+            keeper = TemporaryFile()
+            with _room(keeper):
+                keeper.path.write_bytes(self.in_memory or b"")
+        return LocalFile(self.name, keeper.path, self.extension, keeper=keeper)
 
 
 @dataclass
@@ -156,39 +179,38 @@ class Client:
             raise _TryAgain(_reason(answer), _retry_after(answer.headers.get("retry-after", "")))
         if status != 304 and not 200 <= status < 300:
             raise _refused(url, answer)
-        return Fetched(url, status, answer.headers, self._stored(url, answer))
+        return self._received(url, answer)
 
-    def _stored(self, url: str, answer: httpx.Response) -> LocalFile:
-        keeper = TemporaryFile()
-        begin, received = self.now(), 0
-        try:
-            with keeper.path.open("wb") as file:
-                for chunk in answer.iter_bytes(CHUNK_BYTES):
-                    file.write(chunk)
-                    received += len(chunk)
-                    seconds = self.now() - begin
-                    if self._bytes + received > self.manners.max_bytes:
-                        raise _too_large(url, self.manners.max_bytes)
-                    if seconds > self.manners.timeout and received < SLOWEST * seconds:
-                        raise _TryAgain(f"it stalled: {received} bytes in {seconds:.0f} seconds")
-        except OSError as problem:
-            raise StorageError(
-                f"there is no room for what is fetched: {problem.strerror}",
-                where=str(keeper.path.parent),
-                next_step="set TMPDIR to a folder with more room; nothing was kept",
-            ) from problem
-        self._bytes += received
-        path = Path(httpx.URL(url).path)
-        extension = LocalFile.at(path).extension
-        return LocalFile(shown(url), keeper.path, extension, keeper=keeper)
+    def _received(self, url: str, answer: httpx.Response) -> Fetched:
+        begin, size = self.now(), 0
+        chunks: list[bytes] = []
+        keeper: TemporaryFile | None = None
+        for chunk in answer.iter_bytes(CHUNK_BYTES):
+            chunks.append(chunk)
+            size += len(chunk)
+            seconds = self.now() - begin
+            if self._bytes + size > self.manners.max_bytes:
+                raise _too_large(url, self.manners.max_bytes)
+            if seconds > self.manners.timeout and size < SLOWEST * seconds:
+                raise _TryAgain(f"it stalled: {size} bytes in {seconds:.0f} seconds")
+            if size > MEMORY_BYTES:
+                keeper = keeper or TemporaryFile()
+                _append(keeper, chunks)
+        self._bytes += size
+        content = None if keeper else b"".join(chunks)
+        if keeper:
+            _append(keeper, chunks)
+        return Fetched(url, answer.status_code, answer.headers, size, content, keeper)
 
     def _session(self, origin: tuple[str, str, int]) -> tuple[httpx.Client, list[str]]:
         """One for each origin, bound to the addresses that the guard has seen."""
         if origin not in self._sessions:
-            _, host, port = origin
+            scheme, host, port = origin
             numbers = self.guard.addresses(host, port)
             session = httpx.Client(
-                verify=_trust(self.manners.certificates),
+                verify=_trust(self.manners.certificates)
+                if scheme == "https"
+                else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
                 timeout=self.manners.timeout,
                 follow_redirects=False,
                 trust_env=False,
@@ -204,6 +226,24 @@ class Client:
         if now < self._last + pause:
             self.wait(self._last + pause - now)
         self._last = max(now, self._last + pause)
+
+
+def _append(keeper: TemporaryFile, chunks: list[bytes]) -> None:
+    with _room(keeper), keeper.path.open("ab") as file:
+        file.writelines(chunks)
+    chunks.clear()
+
+
+@contextmanager
+def _room(keeper: TemporaryFile) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        raise StorageError(
+            f"there is no room for what is fetched: {problem.strerror}",
+            where=str(keeper.path.parent),
+            next_step="set TMPDIR to a folder with more room; nothing was kept",
+        ) from problem
 
 
 class NotThere(SourceError):
@@ -247,11 +287,18 @@ def _send(session: httpx.Client, target: httpx.URL, numbers: list[str], headers:
     raise AssertionError("a host has at least one address")
 
 
+def require_web(url: str) -> None:
+    """Raises SourceError for an address that no request can be made of."""
+    _target(url)
+
+
 def _target(url: str) -> tuple[httpx.URL, tuple[str, str, int]]:
     try:
         target = httpx.URL(url)
     except (httpx.InvalidURL, ValueError) as problem:
-        raise SourceError("this is no address", where=shown(url), received=str(problem)) from problem
+        raise SourceError(
+            f"this is no address: {problem}", where=shown(url), next_step="look for a slip of the pen in it"
+        ) from problem
     if target.scheme not in ("http", "https") or not target.host:
         raise SourceError(
             "this address is not one of the web",

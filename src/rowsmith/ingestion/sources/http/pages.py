@@ -144,7 +144,7 @@ def _no_table(answer: Fetched, page: PageSection, tables: list[LexborNode]) -> S
         "there is no such table on this page"
         if page.table or page.caption or page.select
         else "this page has no table",
-        where=answer.body.name,
+        where=answer.name,
         received=f"tables {told}" if told else "no table with rows",
         next_step="choose one with table, caption or select under [data.page]; a list that is no table is read with "
         "rows and fields. A table that a script fills in is not there: look for the address that the script reads",
@@ -164,7 +164,7 @@ def _listed(tree: LexborHTMLParser, answer: Fetched, page: PageSection) -> Grid:
         what = f'the selector of "{empty[0]}"' if empty else "the selector of rows"
         raise SourceError(
             f"{what} finds nothing on this page",
-            where=answer.body.name,
+            where=answer.name,
             received=page.fields[empty[0]] if empty else page.rows,
             next_step="look at the page: it may have been redesigned, or a script may fill it in",
         )

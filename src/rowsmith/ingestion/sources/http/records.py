@@ -81,9 +81,9 @@ def at_path(document: Any, path: str) -> Any:
 
 def frame_of_records(records: Sequence[dict[str, Any]], *, where: str) -> pl.DataFrame:
     """Flat columns, each in the narrowest plain type (see `conform.values`)."""
-    if any(dict in map(type, record.values()) for record in records):
-        records = [_flat(record, where) for record in records]
     columns = columns_of_records(list(records))
+    if any(dict in set(map(type, values)) for values in columns.values()):
+        columns = columns_of_records([_flat(record, where) for record in records])
     return pl.DataFrame([series_of_values(str(n), v, type_of_values(v)) for n, v in columns.items()])
 
 

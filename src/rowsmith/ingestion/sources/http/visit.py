@@ -12,13 +12,13 @@ import polars as pl
 from rowsmith.errors import RecipeError, SourceError
 from rowsmith.ingestion.sources.address import shown
 from rowsmith.ingestion.sources.formats import open_file
-from rowsmith.ingestion.sources.http.client import Client, Fetched, Manners, NotThere
+from rowsmith.ingestion.sources.http.client import Client, Fetched, Manners, NotThere, require_web
 from rowsmith.ingestion.sources.http.gathered import Gathered
 from rowsmith.ingestion.sources.http.guard import Guard
 from rowsmith.ingestion.sources.http.pages import HTML_TYPES, a_page, read_pages
 from rowsmith.ingestion.sources.http.paging import Page, first_address, linked, walk
 from rowsmith.ingestion.sources.http.records import find_records, frame_of_records, parse
-from rowsmith.ingestion.sources.local_file import HEAD_BYTES, LocalFile, decompressed
+from rowsmith.ingestion.sources.local_file import GZIP, HEAD_BYTES, ZSTD, LocalFile, decompressed
 from rowsmith.ingestion.sources.protocol import Context, Opened
 from rowsmith.recipe import DataSection, HttpSection
 from rowsmith.types import JsonObject
@@ -39,7 +39,9 @@ class Visit:
     @classmethod
     def plan(cls, origin: str, options: DataSection, context: Context) -> Visit:
         http, fill = options.http, context.secrets.fill
-        url, headers = _without_login(fill(origin, where="data.source"))
+        written = fill(origin, where="data.source")
+        require_web(written)
+        url, headers = _without_login(written)
         params = {
             name: fill(value, where=f"data.http.params.{name}") if isinstance(value, str) else value
             for name, value in http.params.items()
@@ -69,11 +71,11 @@ class Visit:
         if kind == "html":
             return Opened(read_pages(self.client, self.url, self.options, first))
         if kind == "file" and self.options.http.paging in (None, "none") and linked(first) is None:
-            return Opened(open_file(decompressed(first.body), self.options), mark=lambda: mark)
+            return Opened(open_file(decompressed(first.file()), self.options), mark=lambda: mark)
         return self._gathered(first, kind, mark)
 
     def _kind(self, answer: Fetched) -> str:
-        wanted, media, extension = self.options.http.format, answer.media_type, answer.body.extension
+        wanted, media, extension = self.options.http.format, answer.media_type, answer.extension
         if wanted:
             return "file" if wanted == "csv" else wanted
         if media in JSON_LINES_TYPES or extension in JSON_LINES_EXTENSIONS:
@@ -82,7 +84,7 @@ class Visit:
             return "json"
         if media in HTML_TYPES:
             if self.options.http.records:
-                raise a_page(answer.body.name)
+                raise a_page(answer.name)
             return "html"
         return "file"
 
@@ -153,20 +155,19 @@ class _Pieces:
 
     def read(self, answer: Fetched, number: int) -> tuple[pl.DataFrame, Any]:
         """The rows of a page, and its document where it is JSON."""
-        where = f"{answer.body.name} (page {number + 1})" if number else answer.body.name
+        where = f"{answer.name} (page {number + 1})" if number else answer.name
         if self.kind == "file":
             return self._file(answer, number), None
         if number and answer.media_type in HTML_TYPES:
             raise a_page(where)
-        with decompressed(answer.body).open() as file:
-            document = parse(file.read(), lines=self.kind == "json-lines", where=where)
+        document = parse(_unpacked(answer), lines=self.kind == "json-lines", where=where)
         records, self.path = find_records(document, self.path, where=where)
         return frame_of_records(records, where=where), document
 
     def _file(self, answer: Fetched, number: int) -> pl.DataFrame:
         if answer.media_type in HTML_TYPES:
-            raise a_page(answer.body.name)
-        body = decompressed(answer.body)
+            raise a_page(answer.name)
+        body = decompressed(answer.file())
         if body.size == 0 or (number and self.options.header is not False and _is_one_line(body)):
             return pl.DataFrame()
         table = open_file(body, self.options)
@@ -174,10 +175,18 @@ class _Pieces:
         return pl.concat(frames) if frames else pl.DataFrame()
 
 
+def _unpacked(answer: Fetched) -> bytes:
+    content = answer.content()
+    if not content.startswith((GZIP, ZSTD)):
+        return content
+    with decompressed(answer.file()).open() as file:
+        return file.read()
+
+
 def _same_page(answer: Fetched) -> SourceError:
     return SourceError(
         "this page has the same rows as the page before",
-        where=answer.body.name,
+        where=answer.name,
         next_step="the source may call its pages otherwise: see page_param, offset_param and paging under [data.http]",
     )
 
