@@ -44,7 +44,8 @@ POSTGRESQL_TABLE = """
 """
 MARIADB_TABLE = """
     CREATE TABLE t AS SELECT seq AS id, seq % 7 AS a, rand() AS b, cast(rand() * 1000 AS DECIMAL(12, 2)) AS amount,
-    concat('name ', seq % 1000) AS name, seq % 2 AS flag, cast('2026-01-01' AS DATETIME) + INTERVAL seq SECOND AS moment,
+    concat('name ', seq % 1000) AS name, seq % 2 AS flag,
+    cast('2026-01-01' AS DATETIME) + INTERVAL seq SECOND AS moment,
     date '2020-01-01' + INTERVAL seq % 1000 DAY AS day, rand() AS e, rand() AS f, seq * 3 AS g,
     if(seq % 10 > 0, concat('x', seq % 50), NULL) AS h FROM seq_1_to_{rows}
 """

@@ -22,7 +22,7 @@ import orjson
 
 from rowsmith.ingestion.snapshot import SnapshotStore
 from rowsmith.ingestion.sources import read_batches
-from rowsmith.recipe import DataSection
+from rowsmith.recipe_data import DataSection
 
 BAR = 2.0
 

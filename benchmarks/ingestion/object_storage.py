@@ -26,7 +26,7 @@ from tests.s3 import KEYS, S3Server
 
 from rowsmith.ingestion.snapshot import SnapshotStore
 from rowsmith.ingestion.sources import Context, Secrets, read_batches
-from rowsmith.recipe import DataSection
+from rowsmith.recipe_data import DataSection
 
 BAR = 1.3
 COLUMNS = 10

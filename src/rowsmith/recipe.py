@@ -12,223 +12,19 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from rowsmith.errors import RecipeError
+from rowsmith.recipe_data import DataSection, JoinSection, Section
 from rowsmith.schema import Policy
 from rowsmith.types import ColumnKind, JsonObject, Task
 
 RECIPE_FILE = "rowsmith.toml"
-PASSWORD_WRITTEN_OUT = re.compile(r"[a-z][a-z0-9+.-]+://[^/?#]*:(?!\$\{)[^/?#]+@", re.IGNORECASE)
 AGE = re.compile(r"(\d+(?:\.\d+)?)\s*(second|minute|hour|day|week)s?")
 ORDERED = (ColumnKind.NUMBER, ColumnKind.INTEGER, ColumnKind.DATETIME)
-SECRET_HEADER = re.compile(r"auth|token|key|secret|cookie|pass", re.IGNORECASE)
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-def _written_out(where: str) -> ValueError:
-    return ValueError(
-        f"a password is written out {where}, and a recipe is kept and shared: put ${{VARIABLE}} or ${{file:PATH}} in "
-        "its place"
-    )
-
-
-class SqlSection(_Section):
-    """Which rows of a database: a table, or a query that reads."""
-
-    table: str | None = Field(
-        None, examples=["loans"], description="a table or view, with its schema where need be: sales.loans"
-    )
-    query: str | None = Field(
-        None, examples=["query.sql"], description="a query that reads, or a file that ends in .sql and holds one"
-    )
-    params: dict[str, str | int | float | bool] = Field(
-        default_factory=dict,
-        examples=[{"year": 2026}],
-        description="values for the places that the query marks with a colon, as in :year",
-    )
-
-
-class HttpSection(_Section):
-    """How an address on the web is asked, page by page, and what it answers."""
-
-    format: Literal["json", "json-lines", "csv", "html", "file"] | None = Field(
-        None, description="what the answers are; told from their headers and the address when absent"
-    )
-    records: str | None = Field(
-        None,
-        examples=["data.items"],
-        description="the path to the rows in a JSON answer; its only list of objects when absent. Objects inside a row "
-        "become columns called outer.inner, lists stay JSON text",
-    )
-    params: dict[str, str | int | float | bool] = Field(
-        default_factory=dict, examples=[{"year": 2026}], description="parameters added to the address"
-    )
-    headers: dict[str, str] = Field(
-        default_factory=dict,
-        examples=[{"X-Api-Key": "${API_KEY}"}],
-        description="headers of every request; they never go to another host than the first",
-    )
-    bearer: str | None = Field(None, examples=["${API_TOKEN}"], description="a token for bearer authentication")
-    basic: str | None = Field(
-        None, examples=["user:${API_PASSWORD}"], description="user and password for basic authentication"
-    )
-    paging: Literal["none", "link", "page", "offset", "cursor"] | None = Field(
-        None, description="how the next page is asked for; a Link header is followed when absent"
-    )
-    page_param: str = Field("page", description="the parameter that numbers pages")
-    first_page: int = Field(1, ge=0, description="the number of the first page")
-    offset_param: str = Field("offset", description="the parameter that says how many rows to pass over")
-    size_param: str | None = Field(None, examples=["limit"], description="the parameter for rows a page")
-    page_size: int | None = Field(
-        None, examples=[100], ge=1, description="rows a page; a page with fewer is the last, otherwise an empty one is"
-    )
-    cursor_param: str = Field("cursor", description="the parameter that takes the cursor of the next page")
-    cursor_path: str = Field(
-        "next", description="where an answer has that cursor, or the address of the next page, such as meta.next"
-    )
-    since_param: str | None = Field(
-        None,
-        examples=["updated_since"],
-        description="the parameter that asks for rows from some value of the cursor column of [data.incremental] on",
-    )
-    max_pages: int | None = Field(None, examples=[1000], ge=1, description="more pages than this are an error")
-    timeout: float = Field(30.0, gt=0, description="seconds to wait for an answer, and for it to go on")
-    retries: int = Field(4, ge=0, le=20, description="how often to try again what may pass, with growing pauses")
-    rate: float | None = Field(
-        None, examples=[5.0], gt=0, description="requests a second, at most; 1 for web pages when absent"
-    )
-    max_mb: int = Field(10_000, ge=1, description="megabytes of all answers together, unpacked, at most")
-    certificates: str | None = Field(
-        None, examples=["ca.pem"], description="a file with certificates to trust besides the usual ones"
-    )
-
-    @field_validator("headers")
-    @classmethod
-    def _headers_name_their_secrets(cls, value: dict[str, str]) -> dict[str, str]:
-        for name, text in value.items():
-            if SECRET_HEADER.search(name) and "${" not in text:
-                raise _written_out(f"in the header {name}")
-        return value
-
-    @field_validator("bearer", "basic")
-    @classmethod
-    def _login_names_its_secrets(cls, value: str | None) -> str | None:
-        if value is not None and "${" not in value:
-            raise _written_out("here")
-        return value
-
-
-class StorageSection(_Section):
-    """Where object storage is, and who asks; what is not said here comes from the usual environment variables."""
-
-    endpoint: str | None = Field(
-        None, examples=["https://minio.example.org"], description="the address of a server that speaks like S3"
-    )
-    region: str | None = Field(None, examples=["eu-central-1"], description="of a bucket of S3")
-    key_id: str | None = Field(
-        None, examples=["${STORAGE_KEY_ID}"], description="the id of a key, or the name of an account of Azure"
-    )
-    secret_key: str | None = Field(None, examples=["${STORAGE_SECRET}"], description="the secret of that key")
-    anonymous: bool = Field(False, description="ask without credentials, for buckets that are public")
-
-    @field_validator("secret_key")
-    @classmethod
-    def _names_its_secret(cls, value: str | None) -> str | None:
-        if value is not None and "${" not in value:
-            raise _written_out("here")
-        return value
-
-
-class PageSection(_Section):
-    """Which rows a web page holds: a table, or parts of it that repeat."""
-
-    table: int | None = Field(None, examples=[2], ge=1, description="which table of the page, counted from 1")
-    caption: str | None = Field(None, examples=["Population"], description="a part of the table's caption or heading")
-    select: str | None = Field(None, examples=["table.data"], description="a CSS selector of the table")
-    rows: str | None = Field(
-        None, examples=["ul.products > li"], description="a CSS selector of each row, where the rows are no table"
-    )
-    fields: dict[str, str] = Field(
-        default_factory=dict,
-        examples=[{"name": "h3", "link": "a@href"}],
-        description="for each column a CSS selector inside the row: its text, or an attribute named after @",
-    )
-    next: str | None = Field(
-        None, examples=["a[rel=next]"], description="a CSS selector of the link to the next page, to be followed"
-    )
-
-
-class IncrementalSection(_Section):
-    """How a source is read again: only what is new is read, and joined to the snapshot before."""
-
-    mode: Literal["append", "upsert", "replace"] | None = Field(
-        None,
-        description="append puts new rows after the old ones, upsert lets them take the place of old ones with the "
-        "same key, replace reads all again when anything changed; upsert when absent and there is a key, else append",
-    )
-    cursor: str | None = Field(
-        None, examples=["updated_at"], description="a column that grows: rows are new from its greatest value on"
-    )
-    key: tuple[str, ...] = Field((), examples=[["id"]], description="columns that name a row")
-    lookback: str | None = Field(
-        None,
-        examples=["2 days"],
-        description="how far before the greatest value late rows are looked for: a number, or so many seconds, "
-        "minutes, hours or days",
-    )
-    on_schema_change: Literal["stop", "add", "ignore"] = Field(
-        "stop",
-        description="when the source's columns changed: stop says what changed, add takes new columns in (missing in "
-        "old rows) and fills lost ones with nothing, ignore keeps to the old columns",
-    )
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether a source is read again at all, or anew every time."""
-        return bool(self.mode or self.cursor or self.key)
-
-    @property
-    def way(self) -> Literal["append", "upsert", "replace"]:
-        """The mode, chosen or by default."""
-        return self.mode or ("upsert" if self.key else "append")
-
-
-class DataSection(_Section):
-    """Where the rows come from, and how to read them where detection is wrong."""
-
-    source: str | None = Field(
-        None,
-        examples=["data/table.csv"],
-        description="a file, a folder, a glob of parts, - for standard input, or an address; "
-        "a password in it is named, not written: ${VARIABLE} or ${file:PATH}",
-    )
-    separator: str | None = Field(None, examples=[";"], description="of a CSV file; detected when absent")
-    quote: str | None = Field(None, examples=["'"], description="the quote character of a CSV file")
-    encoding: str | None = Field(
-        None, examples=["cp1252"], description="of a text file, such as utf-8 or cp1252; detected when absent"
-    )
-    decimal: Literal[".", ","] | None = Field(None, description="the decimal mark of numbers written as text")
-    header: bool | None = Field(None, description="whether the first line names the columns; detected when absent")
-    sheet: str | None = Field(None, examples=["Sheet1"], description="of an Excel file; the first when absent")
-    sql: SqlSection = SqlSection()
-    http: HttpSection = HttpSection()
-    page: PageSection = PageSection()
-    storage: StorageSection = StorageSection()
-    incremental: IncrementalSection = IncrementalSection()
-
-    @field_validator("source")
-    @classmethod
-    def _names_its_secrets(cls, value: str | None) -> str | None:
-        if value is not None and PASSWORD_WRITTEN_OUT.match(value):
-            raise _written_out("in this address")
-        return value
-
-
-class TargetSection(_Section):
+class TargetSection(Section):
     """What to predict, and by which measure."""
 
     column: str | None = Field(None, examples=["churned"], description="the column to predict")
@@ -241,7 +37,7 @@ class TargetSection(_Section):
     )
 
 
-class ColumnsSection(_Section):
+class ColumnsSection(Section):
     """What columns are for, and what their values are where inference is wrong."""
 
     ignore: tuple[str, ...] = Field((), description="columns that the model must not see")
@@ -265,7 +61,7 @@ class ColumnsSection(_Section):
     )
 
 
-class SplitSection(_Section):
+class SplitSection(Section):
     """How rows are divided between training and the one final test."""
 
     holdout: float = Field(
@@ -274,7 +70,7 @@ class SplitSection(_Section):
     folds: int = Field(5, ge=2, le=20, description="folds of cross-validation")
 
 
-class TrainSection(_Section):
+class TrainSection(Section):
     """How much work goes into the training, and on what."""
 
     seconds: float | None = Field(
@@ -309,7 +105,7 @@ class TrainSection(_Section):
     interval: float = Field(0.9, gt=0, lt=1, description="share of true values that prediction intervals should cover")
 
 
-class PoliciesSection(_Section):
+class PoliciesSection(Section):
     """What happens when a row departs from the schema: `error` refuses, `warn` says so, `accept` goes on silently."""
 
     missing_column: Policy = Field("error", description="a column that always had a value in training is not there")
@@ -320,7 +116,7 @@ class PoliciesSection(_Section):
     out_of_range: Policy = Field("warn", description="a number or date beyond those of training; it is used as it is")
 
 
-class GatesSection(_Section):
+class GatesSection(Section):
     """What stands between a new version and becoming champion."""
 
     better_than_baseline: bool = Field(True, description="a champion must beat the simple model on the test part")
@@ -334,7 +130,7 @@ class GatesSection(_Section):
     )
 
 
-class MonitorSection(_Section):
+class MonitorSection(Section):
     """When served predictions count as drifted."""
 
     window: Literal["hour", "day", "week", "month"] | None = Field(
@@ -346,13 +142,13 @@ class MonitorSection(_Section):
     min_rows: int = Field(50, ge=1, description="a window with fewer rows is not judged")
 
 
-class ChecksSection(_Section):
+class ChecksSection(Section):
     """Checks of the data."""
 
     ignore: tuple[str, ...] = Field((), description="codes of checks whose findings are accepted")
 
 
-class ColumnExpectation(_Section):
+class ColumnExpectation(Section):
     """What must hold of the values of one column."""
 
     type: ColumnKind | None = Field(None, description="what every value can be read as")
@@ -418,7 +214,7 @@ def seconds_of(age: str) -> float:
     return float(found[1]) * {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}[found[2]]
 
 
-class ExpectSection(_Section):
+class ExpectSection(Section):
     """What must hold of the rows: enforced when they are read, before training, and on requests.
 
     A reading that breaks it keeps nothing; a row of a request that does is refused like one that breaks the schema.
@@ -436,13 +232,14 @@ class ExpectSection(_Section):
     )
 
 
-class Recipe(_Section):
+class Recipe(Section):
     """Everything that decides which model comes out of which rows."""
 
     name: str = Field(
         "model", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="the name versions are kept under"
     )
     data: DataSection = DataSection()
+    join: JoinSection = JoinSection()
     target: TargetSection = TargetSection()
     columns: ColumnsSection = ColumnsSection()
     split: SplitSection = SplitSection()
@@ -510,9 +307,9 @@ def _scalar(text: str) -> str | int | float:
     return value if isinstance(value, int | float) and not isinstance(value, bool) else text
 
 
-def section_class(annotation: Any) -> type[_Section] | None:
+def section_class(annotation: Any) -> type[Section] | None:
     """The class of a section; None for what is a value."""
-    return annotation if isinstance(annotation, type) and issubclass(annotation, _Section) else None
+    return annotation if isinstance(annotation, type) and issubclass(annotation, Section) else None
 
 
 def _change(data: dict[str, Any], keys: dict[str, Any], kind: type[BaseModel]) -> None:

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 from sqlalchemy import BigInteger, Column, Double, MetaData, String, Table, create_engine
 
-from rowsmith.recipe import DataSection
+from rowsmith.recipe_data import DataSection
 from tests.s3 import S3Server
 from tests.servers import MariaServer, PostgresServer, free_port
 from tests.web import Answer, Asked, WebServer

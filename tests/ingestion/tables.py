@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 
 from rowsmith.ingestion.sources import read_frame
-from rowsmith.recipe import DataSection, Recipe
+from rowsmith.recipe import Recipe
+from rowsmith.recipe_data import DataSection
 from rowsmith.types import JsonObject
 
 

@@ -14,7 +14,7 @@ import pytest
 from rowsmith.errors import RecipeError, RowsmithError, SourceError
 from rowsmith.ingestion.sources import Context, Secrets, read_batches, read_frame
 from rowsmith.ingestion.sources.databases.question import Dialect, question_of
-from rowsmith.recipe import DataSection
+from rowsmith.recipe_data import DataSection
 from tests.servers import MariaServer, PostgresServer
 
 PASSWORD = PostgresServer.password

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rowsmith.errors import RecipeError, SourceError
 from rowsmith.ingestion.sources import read_batches
 from rowsmith.ingestion.sources.formats import delimited, delimited_rows
-from rowsmith.recipe import DataSection
+from rowsmith.recipe_data import DataSection
 from tests.ingestion.tables import read
 
 

@@ -17,7 +17,8 @@ from rowsmith.ingestion.sources import Context, Secrets, read_batches, read_fram
 from rowsmith.ingestion.sources.http import client as client_file
 from rowsmith.ingestion.sources.http.client import Client, Manners
 from rowsmith.ingestion.sources.http.guard import Guard
-from rowsmith.recipe import DataSection, Recipe
+from rowsmith.recipe import Recipe
+from rowsmith.recipe_data import DataSection
 from tests.web import Answer, Asked, WebServer, html, zipped
 
 ROWS = [{"id": i, "name": f"n{i}", "place": {"city": "Oslo", "at": {"x": i / 2}}} for i in range(25)]

@@ -11,7 +11,7 @@ import pytest
 from rowsmith.errors import RecipeError, SourceError
 from rowsmith.ingestion.sources import Context, Secrets, read_batches, read_frame, read_new
 from rowsmith.ingestion.sources.objects.keys import Place, partitions
-from rowsmith.recipe import DataSection
+from rowsmith.recipe_data import DataSection
 from tests.s3 import KEYS, S3Server
 from tests.web import Answer, WebServer
 

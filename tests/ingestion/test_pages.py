@@ -8,7 +8,7 @@ import pytest
 
 from rowsmith.errors import RecipeError, SourceError
 from rowsmith.ingestion.sources import read_frame
-from rowsmith.recipe import DataSection
+from rowsmith.recipe_data import DataSection
 from tests.web import Answer, Asked, WebServer, html
 
 TOWNS = """

@@ -18,7 +18,7 @@ from rowsmith.ingestion.refresh import Refreshed, refresh
 from rowsmith.ingestion.snapshot import SnapshotStore
 from rowsmith.ingestion.sources.cursor import Cursor
 from rowsmith.ingestion.sources.protocol import Reading
-from rowsmith.recipe import IncrementalSection
+from rowsmith.recipe_data import IncrementalSection
 from rowsmith.types import JsonObject
 
 START = datetime(2026, 1, 1)

@@ -17,7 +17,7 @@ from rowsmith.ingestion.schema_change import SchemaChange, brought_to, compare, 
 from rowsmith.ingestion.snapshot import Snapshot, SnapshotStore, Told
 from rowsmith.ingestion.sources.cursor import Cursor, mark_value
 from rowsmith.ingestion.sources.protocol import Reading
-from rowsmith.recipe import IncrementalSection
+from rowsmith.recipe_data import IncrementalSection
 from rowsmith.types import JsonObject, OnProgress, no_progress
 
 COUNT = "\x00count"

@@ -46,6 +46,9 @@ def used_by(project: Project) -> dict[str, list[str]]:
             users.setdefault(version.snapshot_id, []).append(f"{version.name} {version.number}")
     for feed in project.feeds.list():
         users.setdefault(feed.snapshot, []).append("its source")
+    for snapshot in project.snapshots.list():
+        for joined in snapshot.facts.get("joined", {}).values() if snapshot.id in users else ():
+            users.setdefault(joined, []).append(f"the join {snapshot.id[:12]}")
     return users
 
 

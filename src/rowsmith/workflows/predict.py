@@ -19,7 +19,7 @@ from rowsmith.errors import Fault, SchemaError, SourceError, StorageError, Usage
 from rowsmith.ingestion.sources import read_batches
 from rowsmith.model import PREDICTION_COLUMN
 from rowsmith.monitoring.log import LogEntry, PredictionLog, Role, new_ids
-from rowsmith.recipe import DataSection
+from rowsmith.recipe_data import DataSection
 from rowsmith.storage.files import writing_to
 from rowsmith.types import JsonObject, OnProgress, Progress, no_progress
 from rowsmith.workflows.deploy import Deployed

@@ -14,8 +14,9 @@ from rowsmith.ingestion.refresh import Refreshed, refresh
 from rowsmith.ingestion.snapshot import Snapshot
 from rowsmith.ingestion.sources import Context, Reading, Secrets, read_batches, read_new
 from rowsmith.ingestion.sources.address import scheme_of, shown
-from rowsmith.recipe import DataSection
+from rowsmith.recipe_data import DataSection
 from rowsmith.types import JsonObject, OnProgress, no_progress
+from rowsmith.workflows.joining import take_joined
 from rowsmith.workflows.project import Project
 
 if TYPE_CHECKING:
@@ -46,8 +47,13 @@ def take(
 ) -> Refreshed:
     """Read a source into the project's store; equal rows give the snapshot that is there already.
 
-    Where the recipe has an [data.incremental], only what is new is read, and joined to the source's last snapshot.
+    Without a source, and with a [join] in the recipe, its sources are read and joined. Where the recipe has an
+    [data.incremental], only what is new is read, and joined to the source's last snapshot.
     """
+    if source is None and project.recipe.join.query is not None:
+        if append_to is not None:
+            raise UsageError("a join is a table of its own, and comes after no other", where="--append-to")
+        return take_joined(project, take, on_progress=on_progress)
     location = _location(project, source)
     context = Context(
         Secrets(project.environment, project.root),

@@ -126,6 +126,8 @@ def _type_in_words(annotation: Any) -> str:
     names = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
     if annotation in names:
         return names[annotation]
+    if section_class(annotation) is not None:
+        return "the keys of such a section"
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return _one_of([member.value for member in annotation])
     if section_class(annotation):

@@ -22,7 +22,7 @@ from rowsmith.ingestion.sources.http import Http
 from rowsmith.ingestion.sources.objects import Objects
 from rowsmith.ingestion.sources.protocol import Context, Opened, Reading, Source, Table
 from rowsmith.ingestion.sources.secrets import REFERENCE, Secrets
-from rowsmith.recipe import DataSection
+from rowsmith.recipe_data import DataSection
 from rowsmith.types import JsonObject
 
 __all__ = ["SOURCES", "Context", "Reading", "Secrets", "Source", "Table", "read_batches", "read_frame", "read_new"]

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from rowsmith.errors import RecipeError, SourceError
-from rowsmith.recipe import IncrementalSection
+from rowsmith.recipe_data import IncrementalSection
 from rowsmith.types import JsonObject
 
 LOOKBACK = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(second|minute|hour|day)?s?\s*", re.IGNORECASE)

@@ -11,7 +11,7 @@ from rowsmith.conform.dataframes import describe, to_polars
 from rowsmith.conform.plain import plain_frame, plain_type
 from rowsmith.errors import SourceError
 from rowsmith.ingestion.sources.protocol import Context, Opened
-from rowsmith.recipe import DataSection
+from rowsmith.recipe_data import DataSection
 from rowsmith.types import JsonObject
 
 ROWS_PER_BATCH = 1 << 17

@@ -17,7 +17,7 @@ from rowsmith.ingestion.sources.address import scheme_of, shown
 from rowsmith.ingestion.sources.formats import known_extensions, open_file
 from rowsmith.ingestion.sources.local_file import LocalFile, decompressed, spooled
 from rowsmith.ingestion.sources.protocol import Context, Opened, Table
-from rowsmith.recipe import DataSection
+from rowsmith.recipe_data import DataSection
 from rowsmith.types import JsonObject
 
 STANDARD_INPUT = "-"

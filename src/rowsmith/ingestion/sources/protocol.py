@@ -18,7 +18,7 @@ from typing import Protocol
 import polars as pl
 
 from rowsmith.ingestion.sources.secrets import Secrets
-from rowsmith.recipe import DataSection
+from rowsmith.recipe_data import DataSection
 from rowsmith.types import JsonObject
 
 

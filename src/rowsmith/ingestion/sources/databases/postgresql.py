@@ -17,7 +17,7 @@ from rowsmith.ingestion.sources.cursor import Cursor, as_text
 from rowsmith.ingestion.sources.databases.faults import translated
 from rowsmith.ingestion.sources.databases.question import Dialect, Question, question_of, require_names
 from rowsmith.ingestion.sources.protocol import Context, Opened
-from rowsmith.recipe import DataSection
+from rowsmith.recipe_data import DataSection
 from rowsmith.types import JsonObject
 
 if TYPE_CHECKING:

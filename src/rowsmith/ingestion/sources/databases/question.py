@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rowsmith.errors import RecipeError, SourceError
 from rowsmith.ingestion.sources.protocol import Context
-from rowsmith.recipe import DataSection
+from rowsmith.recipe_data import DataSection
 from rowsmith.storage.files import inside
 from rowsmith.types import JsonObject
 
@@ -128,6 +128,13 @@ def _bound(query: str, params: Mapping[str, Value], dialect: Dialect) -> str:
             next_step=f"write :{unused[0]} where it belongs, or leave it out",
         )
     return _without_end(bound, dialect.token)
+
+
+def one_query(text: str, context: Context, token: re.Pattern[str] = TOKEN) -> str:
+    """A query that reads, from a file where a file is named, without the semicolon at its end. Raises RecipeError."""
+    query = _without_end(_query_text(text, context), token)
+    _require_reading(query)
+    return query
 
 
 def _without_end(query: str, token: re.Pattern[str]) -> str:

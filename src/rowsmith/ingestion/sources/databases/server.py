@@ -25,7 +25,7 @@ from rowsmith.ingestion.sources.databases.question import (
 )
 from rowsmith.ingestion.sources.databases.spool import Spool
 from rowsmith.ingestion.sources.protocol import Context, Opened
-from rowsmith.recipe import DataSection
+from rowsmith.recipe_data import DataSection
 from rowsmith.types import JsonObject
 
 ROWS_PER_BATCH = 20_000

@@ -13,7 +13,7 @@ from rowsmith.ingestion.sources.formats.protocol import Format
 from rowsmith.ingestion.sources.formats.sniff import choose_format
 from rowsmith.ingestion.sources.local_file import LocalFile
 from rowsmith.ingestion.sources.protocol import Table
-from rowsmith.recipe import DataSection
+from rowsmith.recipe_data import DataSection
 
 __all__ = ["FORMATS", "Format", "known_extensions", "open_file"]
 

@@ -8,7 +8,7 @@ from rowsmith.conform.plain import plain_type
 from rowsmith.ingestion.sources.formats.lazy_table import LazyTable, translated
 from rowsmith.ingestion.sources.local_file import LocalFile
 from rowsmith.ingestion.sources.protocol import Table
-from rowsmith.recipe import DataSection
+from rowsmith.recipe_data import DataSection
 
 FILE_MARK = b"ARROW1"
 STREAM_MARK = b"\xff\xff\xff\xff"

@@ -14,7 +14,7 @@ from rowsmith.ingestion.sources.formats.names import settle_names
 from rowsmith.ingestion.sources.formats.text import as_utf8
 from rowsmith.ingestion.sources.local_file import LocalFile
 from rowsmith.ingestion.sources.protocol import Table
-from rowsmith.recipe import DataSection
+from rowsmith.recipe_data import DataSection
 from rowsmith.types import JsonObject
 
 MAX_BYTES_KEPT = 1 << 25

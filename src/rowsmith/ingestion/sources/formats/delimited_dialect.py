@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from rowsmith.errors import RecipeError, SourceError
 from rowsmith.ingestion.sources.local_file import LocalFile
-from rowsmith.recipe import DataSection
+from rowsmith.recipe_data import DataSection
 
 # In this order where several would do: a comma inside a file of semicolons is likely, a decimal one; not the reverse.
 SEPARATORS = ("\t", ";", "|", ",")

@@ -14,7 +14,7 @@ from rowsmith.ingestion.sources.formats.json_text import parse_json
 from rowsmith.ingestion.sources.formats.text import as_utf8
 from rowsmith.ingestion.sources.local_file import LocalFile
 from rowsmith.ingestion.sources.protocol import Table
-from rowsmith.recipe import DataSection
+from rowsmith.recipe_data import DataSection
 from rowsmith.types import JsonObject
 
 ALLOWED = 'an array of objects, [{"a": 1}, {"a": 2}], or an object of arrays, {"a": [1, 2]}'

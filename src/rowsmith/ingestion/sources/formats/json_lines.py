@@ -15,7 +15,7 @@ from rowsmith.ingestion.sources.formats.json_text import parse_json
 from rowsmith.ingestion.sources.formats.text import as_utf8
 from rowsmith.ingestion.sources.local_file import LocalFile
 from rowsmith.ingestion.sources.protocol import Table
-from rowsmith.recipe import DataSection
+from rowsmith.recipe_data import DataSection
 from rowsmith.types import JsonObject
 
 ROWS_PER_BATCH = 50_000

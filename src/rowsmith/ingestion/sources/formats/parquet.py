@@ -10,7 +10,7 @@ from rowsmith.conform.plain import plain_type
 from rowsmith.ingestion.sources.formats.lazy_table import LazyTable, translated
 from rowsmith.ingestion.sources.local_file import LocalFile
 from rowsmith.ingestion.sources.protocol import Table
-from rowsmith.recipe import DataSection
+from rowsmith.recipe_data import DataSection
 
 MARKS = (b"PAR1", b"PARE")
 

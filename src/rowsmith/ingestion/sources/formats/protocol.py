@@ -6,7 +6,7 @@ from typing import Protocol
 
 from rowsmith.ingestion.sources.local_file import LocalFile
 from rowsmith.ingestion.sources.protocol import Table
-from rowsmith.recipe import DataSection
+from rowsmith.recipe_data import DataSection
 
 
 class Format(Protocol):

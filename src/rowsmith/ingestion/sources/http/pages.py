@@ -14,7 +14,7 @@ from rowsmith.ingestion.sources.address import shown
 from rowsmith.ingestion.sources.http.client import USER_AGENT, Client, Fetched
 from rowsmith.ingestion.sources.http.gathered import Gathered
 from rowsmith.ingestion.sources.http.html_table import Grid, read_table, typed
-from rowsmith.recipe import DataSection, PageSection
+from rowsmith.recipe_data import DataSection, PageSection
 
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 MAX_PAGES = 1_000

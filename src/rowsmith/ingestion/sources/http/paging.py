@@ -14,7 +14,7 @@ from rowsmith.errors import SourceError
 from rowsmith.ingestion.sources.address import shown
 from rowsmith.ingestion.sources.http.client import Fetched
 from rowsmith.ingestion.sources.http.records import at_path
-from rowsmith.recipe import HttpSection
+from rowsmith.recipe_data import HttpSection
 
 LINK = re.compile(r"<([^>]*)>\s*((?:;\s*[^,;]+)*)")
 RELATION = re.compile(r';\s*rel\s*=\s*"?([^";]+)"?', re.IGNORECASE)

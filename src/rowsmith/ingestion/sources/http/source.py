@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rowsmith.ingestion.sources.address import scheme_of
 from rowsmith.ingestion.sources.protocol import Context, Opened
-from rowsmith.recipe import DataSection
+from rowsmith.recipe_data import DataSection
 
 
 class Http:

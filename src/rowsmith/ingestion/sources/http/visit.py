@@ -20,7 +20,7 @@ from rowsmith.ingestion.sources.http.paging import Page, first_address, linked, 
 from rowsmith.ingestion.sources.http.records import find_records, frame_of_records, parse
 from rowsmith.ingestion.sources.local_file import GZIP, HEAD_BYTES, ZSTD, LocalFile, decompressed
 from rowsmith.ingestion.sources.protocol import Context, Opened
-from rowsmith.recipe import DataSection, HttpSection
+from rowsmith.recipe_data import DataSection, HttpSection
 from rowsmith.types import JsonObject
 
 JSON_LINES_TYPES = ("application/x-ndjson", "application/jsonl", "application/x-jsonlines", "application/json-lines")

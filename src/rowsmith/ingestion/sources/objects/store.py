@@ -15,7 +15,7 @@ from rowsmith.ingestion.sources.http.guard import Guard
 from rowsmith.ingestion.sources.local_file import LocalFile, TemporaryFile
 from rowsmith.ingestion.sources.objects.keys import Place
 from rowsmith.ingestion.sources.protocol import Context
-from rowsmith.recipe import StorageSection
+from rowsmith.recipe_data import StorageSection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,7 @@ from rowsmith.ingestion.sources.local_file import LocalFile, decompressed
 from rowsmith.ingestion.sources.objects.keys import Place, is_table, partition_type, partitions
 from rowsmith.ingestion.sources.objects.store import Kept, Store
 from rowsmith.ingestion.sources.protocol import Context, Opened, Table
-from rowsmith.recipe import DataSection
+from rowsmith.recipe_data import DataSection
 from rowsmith.types import JsonObject
 
 AHEAD = 3
