@@ -86,7 +86,7 @@ def _trees(graph: Graph, matrix: str, learner: State) -> str:
     matrix = target_encoded(graph, matrix, learner.children.get("encoding"))
     trees = list(of_text(learner.blobs["trees"].decode()))
     sums = ensemble(graph, matrix, trees, [i % outputs for i in range(len(trees))], outputs)
-    return _linked(graph, graph.times(sums, graph.constant(learner.data["unit"])), task)
+    return _linked(graph, graph.times(sums, graph.constant(learner.data.get("unit", 1.0))), task)
 
 
 def _symmetric_trees(graph: Graph, matrix: str, learner: State) -> str:
@@ -104,6 +104,8 @@ def _symmetric_trees(graph: Graph, matrix: str, learner: State) -> str:
 def _forest(graph: Graph, matrix: str, learner: State) -> str:
     """Trees say which leaf is reached; a table says what it holds, since a leaf in ONNX holds one number."""
     arrays, data = learner.arrays, learner.data
+    if "table" not in arrays:
+        raise UsageError("this forest was saved by an older release", next_step="train the model again")
     matrix = target_encoded(graph, matrix, learner.children.get("encoding"))
     counts = arrays["leaves"].astype(np.int64)
     table, codes = on_a_grid(arrays["table"], len(counts)), arrays["codes"].astype(np.float64)

@@ -88,14 +88,17 @@ class Forest:
         self._prior_trees = prior_trees
         self._leaves: Rows = self._arrays["leaves"].astype(np.int64)
         self._count = len(self._leaves)
-        self._table = on_a_grid(self._arrays["table"], self._count)
+        # In the first models each leaf has numbers of its own.
+        table = self._arrays["table"] if "table" in self._arrays else self._arrays["value"]
+        self._table = on_a_grid(table, self._count)
+        self._codes: Rows = self._arrays["codes"] if "codes" in self._arrays else np.arange(len(table))
         self._prior = prior_trees * self._arrays["prior"].astype(np.float64) if prior_trees else 0.0
 
     @cached_property
     def _nodes(self) -> NodeTable:
         """Made when it is first asked: training never asks most of its learners again."""
         width = int(self._table.shape[1])
-        places = self._arrays["codes"].astype(np.int64) * width
+        places = self._codes.astype(np.int64) * width
         outputs = np.zeros(self._count, dtype=np.int64)
         return NodeTable.of(splits_of(self._arrays), places, self._table.ravel(), width, outputs, width)
 
@@ -126,13 +129,19 @@ class Forest:
 def splits_of(arrays: Mapping[str, Array]) -> Splits:
     """The trees of a packed forest. Raises ArtifactError where its counts are not those of trees."""
     leaves = arrays["leaves"].astype(np.int64)
-    left, right = children(arrays["left_leaves"].astype(np.int64), leaves)
+    if "left" in arrays:
+        # The first models keep both children, and the missing ones' way in whole bytes.
+        left, right = arrays["left"].astype(np.int64), arrays["right"].astype(np.int64)
+        missing_left = arrays["default_left"].astype(bool)
+    else:
+        left, right = children(arrays["left_leaves"].astype(np.int64), leaves)
+        missing_left = np.unpackbits(arrays["default_left"], count=len(left)).astype(bool)
     return Splits(
         nodes=leaves - 1,
         leaves=leaves,
         column=arrays["feature"].astype(np.int64),
         threshold=arrays["threshold"],
-        missing_left=np.unpackbits(arrays["default_left"], count=len(left)).astype(bool),
+        missing_left=missing_left,
         left=left,
         right=right,
     )

@@ -135,7 +135,8 @@ class _Together:
 def restorer(state: State, parts: Mapping[str, Any]) -> TreeLearner:
     data = state.data
     shape = Shape(0, 0, data["classes"], Task(data["task"]))
-    trees = TreeText(state.blobs["trees"].decode(), data["unit"])
+    # The first models have no unit: their leaves hold plain numbers, added up tree by tree.
+    trees = TreeText(state.blobs["trees"].decode(), data.get("unit", 1.0))
     return TreeLearner(trees, shape, parts.get("encoding"))
 
 
