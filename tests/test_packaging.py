@@ -72,7 +72,8 @@ def imported_by(folder: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("folder", "extras"), [("src", ("mlflow", "dask", "onnx", "otel")), ("tests", ("dev", "mlflow", "onnx", "otel"))]
+    ("folder", "extras"),
+    [("src", ("mlflow", "dask", "onnx", "otel", "cloud")), ("tests", ("dev", "mlflow", "onnx", "otel"))],
 )
 def test_what_is_imported_is_declared(folder: str, extras: tuple[str, ...]) -> None:
     """What another package happens to bring along may be gone with its next release."""
@@ -90,7 +91,7 @@ def test_what_is_imported_is_declared(folder: str, extras: tuple[str, ...]) -> N
 
 
 def test_the_extras_are_the_promised_ones() -> None:
-    assert set(PROJECT["optional-dependencies"]) == {"dev", "mlflow", "dask", "onnx", "otel"}
+    assert set(PROJECT["optional-dependencies"]) == {"dev", "mlflow", "dask", "onnx", "otel", "cloud"}
 
 
 def test_environment_yml_is_valid_and_agrees_with_pyproject() -> None:
