@@ -9,8 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import Client, TestResponse
 
-from rowsmith.serving.api import HOT
-from rowsmith.serving.app import create_app
+from rowsmith.serving.app import HOT, create_app
 from rowsmith.serving.services import KEY
 from rowsmith.settings import Settings
 from rowsmith.workflows.project import Project

@@ -8,7 +8,7 @@ from flask import Flask
 
 from rowsmith.access.keyring import Keyring
 from rowsmith.access.keys import KeyStore
-from rowsmith.serving import api, compressed, cross_origin, errors, hot, observing, pages, security
+from rowsmith.serving import api, compressed, cross_origin, errors, hot, observing, pages, protocols, security
 from rowsmith.serving.gate import Gate
 from rowsmith.serving.metrics import Meter
 from rowsmith.serving.models import Models
@@ -24,6 +24,7 @@ from rowsmith.workflows.project import Project
 
 STATIC_SECONDS = 31_536_000
 MAX_FORM_PARTS = 5000
+HOT = (*api.HOT, *protocols.HOT)
 
 
 def create_app(project: Project, settings: Settings, *, counters: Path | None = None) -> Flask:
@@ -43,11 +44,11 @@ def create_app(project: Project, settings: Settings, *, counters: Path | None = 
     models = Models(project, idle_seconds=60 * settings.idle_minutes, max_bytes=settings.models_mb * MEGABYTE)
     site = Services(project, settings, models, Shadows(meter), meter, gate)
     attach(app, site)
-    hot.register(app, site, lambda environ, endpoint: gate.admit(environ, role_for(endpoint)), api.HOT)
+    hot.register(app, site, lambda environ, endpoint: gate.admit(environ, role_for(endpoint)), HOT)
     security.register(app, gate)
     errors.register(app)
     pages.prepare(app)
-    for blueprint in (*api.BLUEPRINTS, *pages.BLUEPRINTS):
+    for blueprint in (*api.BLUEPRINTS, *protocols.BLUEPRINTS, *pages.BLUEPRINTS):
         app.register_blueprint(blueprint)
     compressed.register(app)
     cross_origin.register(app, settings.cors_origins)

@@ -11,6 +11,9 @@ ENDPOINTS: dict[str, KeyRole | None] = {
     "static": OPEN,
     "api_operations.health": OPEN,
     "api_operations.metrics": KeyRole.OPERATE,
+    "oip.live": OPEN,
+    "oip.ready": OPEN,
+    "scoring.ping": OPEN,
 }
 """Single addresses that differ from their blueprint."""
 
@@ -21,6 +24,8 @@ BLUEPRINTS: dict[str, KeyRole | None] = {
     "api_models": KeyRole.PREDICT,
     "api_operations": KeyRole.PREDICT,
     "api_audit": KeyRole.ADMIN,
+    "oip": KeyRole.PREDICT,
+    "scoring": KeyRole.PREDICT,
     "home": KeyRole.PREDICT,
     "predict": KeyRole.PREDICT,
     "batch": KeyRole.PREDICT,

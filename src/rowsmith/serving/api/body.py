@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # A row in rows is three levels deep. More is no row, and would exhaust the stack of whatever walks through it.
 MAX_DEPTH = 32
+CONSTANTS = (b"NaN", b"Infinity")
 STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
@@ -66,6 +67,21 @@ def parse(body: bytes) -> Any:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as problem:
         raise Problem("malformed-request", f"the body is not JSON: {problem}") from problem
+    return _one_meaning(document, body)
+
+
+def parse_with_nan(body: bytes) -> Any:
+    """The same, but NaN, Infinity and -Infinity are numbers, as in what Python and pandas write. Raises Problem."""
+    if not any(name in body for name in CONSTANTS):
+        return parse(body)
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as problem:
+        raise Problem("malformed-request", "the body is not JSON") from problem
+    return _one_meaning(document, body)
+
+
+def _one_meaning(document: Any, body: bytes) -> Any:
     if pairs_in_text(body) != pairs_in(document):
         raise Problem("malformed-request", f"an object names a member twice: {', '.join(_repeated(body))}")
     return document

@@ -19,6 +19,7 @@ from rowsmith.serving.explaining import explain, require_explainable
 from rowsmith.serving.hot import Hot
 from rowsmith.serving.predictor import Answers, answer_rows, count
 from rowsmith.serving.services import Services
+from rowsmith.serving.steps import step
 from rowsmith.types import JsonObject
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def answer(site: Services, environ: WSGIEnvironment, name: str | None = None, re
     """Rows in, logged answers out."""
     began = time.perf_counter()
     wants_explanations = is_explained(environ.get("QUERY_STRING", ""))
-    rows = read_rows(site, environ)
+    with step("parse"):
+        rows = read_rows(site, environ)
     route = site.route(environ, rows, name=name, ref=ref)
     if wants_explanations:
         require_explainable(route.served, len(rows))
