@@ -200,6 +200,14 @@ class DataSection(Section):
     decimal: Literal[".", ","] | None = Field(None, description="the decimal mark of numbers written as text")
     header: bool | None = Field(None, description="whether the first line names the columns; detected when absent")
     sheet: str | None = Field(None, examples=["Sheet1"], description="of an Excel file; the first when absent")
+    member: str | None = Field(
+        None, examples=["train.csv"], description="of a ZIP archive; the only table in it when absent"
+    )
+    fixed_width: dict[str, tuple[int, int]] = Field(
+        default_factory=dict,
+        examples=[{"id": [1, 5], "name": [6, 25]}],
+        description="of a text without separators: the first and last character of each column, counted from 1",
+    )
     sql: SqlSection = SqlSection()
     http: HttpSection = HttpSection()
     page: PageSection = PageSection()

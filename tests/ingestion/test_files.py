@@ -149,7 +149,7 @@ TABLE.write_parquet(PARQUET)
         ("x.csv", PARQUET.getvalue(), "Parquet file, though its name ends in .csv"),
         ("x.csv", os.urandom(3000) + b"\0" * 9, "binary file"),
         ("x.csv", b"\x89PNG\r\n\x1a\n", "a picture"),
-        ("x.csv", b"PK\x03\x04rest", "a zip archive"),
+        ("x.csv", b"PK\x03\x04rest", "a ZIP file"),
         ("x.csv", b"\x80\x04\x95", "a pickle"),
         ("x.parquet", PARQUET.getvalue()[:-20], "damaged or cut off"),
         ("x.parquet", CSV, "not a Parquet file"),

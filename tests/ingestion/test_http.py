@@ -159,7 +159,7 @@ def test_types_are_settled_over_all_pages(web: WebServer) -> None:
 
 
 def test_many_pages_wait_on_disk(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rowsmith.ingestion.sources.http.gathered.MAX_BYTES_KEPT", 500)
+    monkeypatch.setattr("rowsmith.ingestion.sources.gathered.MAX_BYTES_KEPT", 500)
     web.routes["/rows"] = by_page
     assert read(f"{web.url}/rows", paging="page").equals(FLAT)
 

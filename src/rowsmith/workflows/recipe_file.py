@@ -138,7 +138,7 @@ def _type_in_words(annotation: Any) -> str:
     if origin in (Union, types.UnionType):
         return " or ".join(_type_in_words(item) for item in inside if item is not type(None))
     if origin is tuple:
-        return "a list of texts"
+        return "a list of texts" if inside[0] is str else f"a list of {len(inside)} numbers"
     return f"a table of names, each with {_type_in_words(inside[1])}"
 
 

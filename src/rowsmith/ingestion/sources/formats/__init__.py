@@ -6,18 +6,32 @@ from rowsmith.errors import SourceError
 from rowsmith.ingestion.sources.formats.arrow import ArrowFile, ArrowStream
 from rowsmith.ingestion.sources.formats.delimited import Delimited
 from rowsmith.ingestion.sources.formats.excel import Excel
+from rowsmith.ingestion.sources.formats.fixed_width import FixedWidth
 from rowsmith.ingestion.sources.formats.json_document import JsonDocument
 from rowsmith.ingestion.sources.formats.json_lines import JsonLines
 from rowsmith.ingestion.sources.formats.parquet import Parquet
 from rowsmith.ingestion.sources.formats.protocol import Format
 from rowsmith.ingestion.sources.formats.sniff import choose_format
+from rowsmith.ingestion.sources.formats.statistics import Statistics
+from rowsmith.ingestion.sources.formats.zip_member import ZipMember
 from rowsmith.ingestion.sources.local_file import LocalFile
 from rowsmith.ingestion.sources.protocol import Table
 from rowsmith.recipe_data import DataSection
 
 __all__ = ["FORMATS", "Format", "known_extensions", "open_file"]
 
-FORMATS: tuple[Format, ...] = (Parquet(), ArrowFile(), ArrowStream(), Excel(), JsonLines(), JsonDocument(), Delimited())
+PLAIN: tuple[Format, ...] = (
+    Parquet(),
+    ArrowFile(),
+    ArrowStream(),
+    Excel(),
+    Statistics(),
+    JsonLines(),
+    JsonDocument(),
+    FixedWidth(),
+    Delimited(),
+)
+FORMATS: tuple[Format, ...] = (*PLAIN, ZipMember(PLAIN))
 
 
 def known_extensions() -> tuple[str, ...]:
@@ -28,4 +42,10 @@ def open_file(file: LocalFile, options: DataSection) -> Table:
     """Raises SourceError for an empty file, and for one whose content is not what its name says."""
     if file.size == 0:
         raise SourceError("this file is empty", where=file.name)
-    return choose_format(file, FORMATS).open(file, options)
+    return _chosen(file, options).open(file, options)
+
+
+def _chosen(file: LocalFile, options: DataSection) -> Format:
+    kind = choose_format(file, FORMATS)
+    # Of a text only the recipe knows that its columns are of fixed width, whatever it is called.
+    return FixedWidth() if kind.is_text and options.fixed_width else kind

@@ -10,7 +10,6 @@ from rowsmith.ingestion.sources.local_file import LocalFile
 
 # What files that are no tables begin with, and what to do about it.
 FOREIGN = (
-    (b"PK\x03\x04", "a zip archive", "unzip it first"),
     (b"%PDF", "a PDF document", "export the table as CSV"),
     (b"\x89PNG", "a picture", ""),
     (b"\xff\xd8\xff", "a picture", ""),

@@ -11,8 +11,8 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from rowsmith.errors import RecipeError, SourceError
 from rowsmith.ingestion.sources.address import shown
+from rowsmith.ingestion.sources.gathered import Gathered
 from rowsmith.ingestion.sources.http.client import USER_AGENT, Client, Fetched
-from rowsmith.ingestion.sources.http.gathered import Gathered
 from rowsmith.ingestion.sources.http.html_table import Grid, read_table, typed
 from rowsmith.recipe_data import DataSection, PageSection
 

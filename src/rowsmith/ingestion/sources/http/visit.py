@@ -12,8 +12,8 @@ import polars as pl
 from rowsmith.errors import RecipeError, SourceError
 from rowsmith.ingestion.sources.address import shown
 from rowsmith.ingestion.sources.formats import open_file
+from rowsmith.ingestion.sources.gathered import Gathered
 from rowsmith.ingestion.sources.http.client import Client, Fetched, Manners, NotThere, require_web
-from rowsmith.ingestion.sources.http.gathered import Gathered
 from rowsmith.ingestion.sources.http.guard import Guard
 from rowsmith.ingestion.sources.http.pages import HTML_TYPES, a_page, read_pages
 from rowsmith.ingestion.sources.http.paging import Page, first_address, linked, walk
