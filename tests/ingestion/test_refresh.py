@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -226,6 +227,30 @@ def test_a_mark_that_was_not_written_is_no_harm(tmp_path: Path) -> None:
     second = place.read(table((1, 0, 1.0), (2, 1, 2.0)))
     place.feeds.put("key", feed)
     assert place.read(table((1, 0, 1.0), (2, 1, 2.0))).snapshot == second.snapshot
+
+
+def test_two_readings_at_once_take_turns(tmp_path: Path) -> None:
+    rows = [(i, i, float(i)) for i in range(40)]
+    Place(tmp_path, cursor="at", key=["id"]).read(table(*rows[:1]))
+    found: list[Refreshed] = []
+    readers = [
+        threading.Thread(
+            target=lambda n=n: found.append(Place(tmp_path, cursor="at", key=["id"]).read(table(*rows[:n])))
+        )
+        for n in (10, 40, 20, 40, 30)
+    ]
+    for reader in readers:
+        reader.start()
+    for reader in readers:
+        reader.join()
+    place = Place(tmp_path, cursor="at", key=["id"])
+    last = place.read(table(*rows))
+    assert place.rows(last) == rows_of(rows) and len(found) == 5
+    assert all(is_as_if_read_at_once(place, one) for one in found)
+
+
+def rows_of(rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    return table(*rows).rows()
 
 
 def test_a_pruned_snapshot_is_read_anew(tmp_path: Path) -> None:
