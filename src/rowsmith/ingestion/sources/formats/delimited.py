@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import polars as pl
 
 from rowsmith.errors import SourceError
+from rowsmith.ingestion.sources.ahead import ahead
 from rowsmith.ingestion.sources.formats.delimited_dialect import Dialect, detect_dialect
 from rowsmith.ingestion.sources.formats.delimited_rows import read_text_batches
 from rowsmith.ingestion.sources.formats.delimited_types import TypeEvidence, convert
@@ -68,8 +69,12 @@ class DelimitedTable:
         return facts | ({"packing": self._file.packing} if self._file.packing else {})
 
     def batches(self, types: Mapping[str, pl.DataType]) -> Iterator[pl.DataFrame]:
-        for batch in self._kept if self._kept is not None else self._texts():
-            yield convert(batch, types, self._types, where=self._file.name)
+        if self._kept is not None:
+            yield from (convert(batch, types, self._types, where=self._file.name) for batch in self._kept)
+            return
+        # Reading, converting and what is done with the rows are three pieces of work at a time.
+        texts = ahead(self._texts())
+        yield from ahead(convert(batch, types, self._types, where=self._file.name) for batch in texts)
 
     def _texts(self) -> Iterator[pl.DataFrame]:
         return read_text_batches(self._file, self._dialect, self._names)
@@ -77,7 +82,7 @@ class DelimitedTable:
     def _first_pass(self, decimal: str | None) -> TypeEvidence:
         evidence = TypeEvidence(self._names, separator=self._dialect.separator, decimal=decimal)
         rows = 0
-        for batch in self._texts():
+        for batch in self._texts() if self._kept is not None else ahead(self._texts()):
             rows += batch.height
             evidence.update(batch)
             if self._kept is not None:
