@@ -115,8 +115,16 @@ SETTINGS: tuple[Setting, ...] = (
         "ROWSMITH_MAX_UPLOAD_MB",
         200,
         _positive,
-        "The largest file the batch page takes, in megabytes.",
+        "The largest file that a job takes, in megabytes.",
     ),
+    Setting(
+        "job_folders",
+        "ROWSMITH_JOB_FOLDERS",
+        (),
+        lambda text: tuple(part for part in text.split(os.pathsep) if part),
+        "Folders of this machine whose files may be scored by a job that names one, separated as in PATH.",
+    ),
+    Setting("job_hours", "ROWSMITH_JOB_HOURS", 24, _positive, "Hours for which the result of a job is kept."),
     Setting("max_rows", "ROWSMITH_MAX_ROWS", 10_000, _positive, "The most rows in one API request."),
     Setting(
         "models_mb",
@@ -235,6 +243,8 @@ class Settings:
     workers: int = 2
     max_body_mb: int = 16
     max_upload_mb: int = 200
+    job_folders: tuple[str, ...] = ()
+    job_hours: int = 24
     max_rows: int = 10_000
     models_mb: int = 500
     idle_minutes: int = 30

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+import time
 from pathlib import Path
 
 import polars as pl
@@ -12,10 +13,11 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from rowsmith.serving.app import create_app
-from rowsmith.serving.pages.batch import extension_of, shown_name
-from rowsmith.serving.pages.spreadsheet import write_safe_csv
+from rowsmith.serving.job_requests import shown_name
 from rowsmith.serving.services import KEY
+from rowsmith.serving.spreadsheet import write_safe_csv
 from rowsmith.settings import Settings
+from rowsmith.workflows.jobs import extension_of
 from rowsmith.workflows.project import Project
 from tests.ingestion.tables import write_xlsx
 from tests.serving.models import loans
@@ -25,6 +27,17 @@ def upload(client: FlaskClient, content: bytes, name: str, **fields: str) -> Tes
     return client.post(
         "/batch", data={"file": (io.BytesIO(content), name), **fields}, content_type="multipart/form-data"
     )
+
+
+def finished(client: FlaskClient, response: TestResponse) -> str:
+    """The address of a job, once it has ended."""
+    assert response.status_code == 303, response.text
+    place = response.headers["Location"]
+    deadline = time.monotonic() + 60
+    while "HX-Refresh" not in client.get(f"{place}/progress").headers:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return place
 
 
 def table() -> pl.DataFrame:
@@ -45,8 +58,7 @@ def excel(frame: pl.DataFrame) -> bytes:
 
 
 def scores_of(client: FlaskClient, response: TestResponse, kind: str = "parquet") -> pl.DataFrame:
-    assert response.status_code == 303, response.text
-    with client.get(f"{response.headers['Location']}/scores.{kind}") as download:
+    with client.get(f"{finished(client, response)}/scores.{kind}") as download:
         assert download.status_code == 200
         assert "attachment" in download.headers["Content-Disposition"]
         data = io.BytesIO(download.data)
@@ -78,7 +90,7 @@ def test_the_columns_of_the_file_are_kept_on_request(client: FlaskClient) -> Non
 
 def test_the_result_has_a_page_with_a_preview(client: FlaskClient) -> None:
     response = upload(client, parquet(table()), "../../loans of <may>.parquet", keep="on")
-    page = client.get(response.headers["Location"]).text
+    page = client.get(finished(client, response)).text
     assert "60 rows scored" in page and "probability_yes" in page
     assert "<may>" not in page and ".." not in page
     assert scores_of(client, response, "csv").height == 60
@@ -86,7 +98,7 @@ def test_the_result_has_a_page_with_a_preview(client: FlaskClient) -> None:
 
 def test_departures_that_policies_let_pass_are_told(client: FlaskClient) -> None:
     odd = table().with_columns(purpose=pl.lit("boat"))
-    assert "boat" in client.get(upload(client, parquet(odd), "a.parquet").headers["Location"]).text
+    assert "boat" in client.get(finished(client, upload(client, parquet(odd), "a.parquet"))).text
 
 
 @pytest.mark.parametrize(
@@ -96,30 +108,46 @@ def test_departures_that_policies_let_pass_are_told(client: FlaskClient) -> None
         (b"\x00\x01\x02", "a.parquet", "not scored"),
         (b"PAR1 cut off", "a.parquet", "not scored"),
         (b"a,b\n1,2\n", "a.csv", "age"),
+    ],
+)
+def test_files_that_cannot_be_scored_say_why(
+    client: FlaskClient, binary_project: Project, content: bytes, name: str, told: str
+) -> None:
+    place = finished(client, upload(client, content, name))
+    page = client.get(place).text
+    assert "The file was not scored" in page
+    assert told in page
+    assert str(binary_project.store) not in page
+    assert client.get(f"{place}/scores.csv").status_code == 404
+    left = {path.name for path in (binary_project.store / "jobs" / place.rsplit("/", 1)[1]).iterdir()}
+    assert left == {"job.json", "status.json"}
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "told"),
+    [
         (b"x", "a.exe", "This kind of file is not read"),
         (b"x", "noname", "This kind of file is not read"),
         (b"x", ".csv", "This kind of file is not read"),
         (b"", "", "Choose a file first"),
     ],
 )
-def test_bad_files_are_refused_and_leave_nothing(
+def test_what_is_no_file_of_ours_is_refused_at_once(
     client: FlaskClient, binary_project: Project, content: bytes, name: str, told: str
 ) -> None:
-    before = set((binary_project.store / "scored").glob("*"))
+    before = set((binary_project.store / "jobs").glob("*"))
     response = upload(client, content, name)
     assert response.status_code == 422
     assert told in response.text
-    assert str(binary_project.store) not in response.text
-    assert set((binary_project.store / "scored").glob("*")) == before
+    assert set((binary_project.store / "jobs").glob("*")) == before
 
 
 def test_faults_name_row_and_column(client: FlaskClient) -> None:
     broken = table().with_columns(
         age=pl.when(pl.int_range(pl.len()) == 7).then(pl.lit("old")).otherwise(pl.col("age").cast(pl.String))
     )
-    response = upload(client, parquet(broken), "a.parquet")
-    assert response.status_code == 422
-    assert "Row 8" in response.text and "age" in response.text
+    page = client.get(finished(client, upload(client, parquet(broken), "a.parquet"))).text
+    assert "Row 8" in page and "age" in page
 
 
 def test_no_file_at_all(client: FlaskClient) -> None:
@@ -142,7 +170,7 @@ def test_results_that_do_not_exist(client: FlaskClient, token: str) -> None:
 
 
 def test_results_come_in_two_kinds(client: FlaskClient) -> None:
-    place = upload(client, parquet(table()), "a.parquet").headers["Location"]
+    place = finished(client, upload(client, parquet(table()), "a.parquet"))
     assert client.get(f"{place}/scores.xlsx").status_code == 404
 
 

@@ -58,11 +58,12 @@ KINDS: tuple[Kind, ...] = (
     Kind("foreign-request", 403, "The request came from another site", "Pages of other sites may not use this server."),
     Kind("not-found", 404, "There is nothing here", "The address, the model or the version does not exist."),
     Kind("wrong-method", 405, "This address does not take that method", "The header Allow lists what it takes."),
+    Kind("not-finished", 409, "The work is not finished", "Ask again after the seconds that Retry-After says."),
     Kind(
         "too-large",
         413,
         "The request is too large",
-        "Send fewer rows at a time, or use the batch page or the command rowsmith predict.",
+        "Send fewer rows at a time, or make a job of a file: POST /api/v1/jobs, or the batch page.",
     ),
     Kind(
         "wrong-content-type",

@@ -23,6 +23,7 @@ BLUEPRINTS: dict[str, KeyRole | None] = {
     "api_labels": KeyRole.PREDICT,
     "api_models": KeyRole.PREDICT,
     "api_operations": KeyRole.PREDICT,
+    "api_jobs": KeyRole.PREDICT,
     "api_audit": KeyRole.ADMIN,
     "oip": KeyRole.PREDICT,
     "scoring": KeyRole.PREDICT,

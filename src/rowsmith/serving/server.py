@@ -185,7 +185,15 @@ def _load_worker(project: Project, settings: Settings, counters: Path) -> Flask:
         threading.Thread(target=_end_with, args=(parent,), name="rowsmith-parent", daemon=True).start()
     app = create_app(project, settings, counters=counters)
     Keeper(project, settings).start()
+    _start_jobs(app)
     return app
+
+
+def _start_jobs(app: Flask) -> None:
+    """Go on with what an earlier server left."""
+    from rowsmith.serving.services import KEY
+
+    app.extensions[KEY].jobs.start()
 
 
 def _end_with(parent: Any) -> None:
@@ -208,6 +216,7 @@ def _waitress(project: Project, settings: Settings, announce: Callable[[], None]
         )
     app = create_app(project, settings)
     Keeper(project, settings).start()
+    _start_jobs(app)
     server = create_server(app, host=settings.host, port=settings.port, threads=THREADS, ident="rowsmith")
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     threading.Thread(target=announce, daemon=True).start()

@@ -13,6 +13,7 @@ from rowsmith.monitoring.log import PredictionLog
 from rowsmith.monitoring.log_gap import Gap
 from rowsmith.serving.champion import ChampionHolder, Route
 from rowsmith.serving.gate import Gate
+from rowsmith.serving.job_runner import JobRunner
 from rowsmith.serving.metrics import GAP, Meter
 from rowsmith.serving.models import Models
 from rowsmith.serving.shadows import Shadows
@@ -57,6 +58,10 @@ class Services:
         return Gap(lambda entries: self.meter.add((GAP,), entries))
 
     @cached_property
+    def jobs(self) -> JobRunner:
+        return JobRunner(self.project, self.settings)
+
+    @cached_property
     def traces(self) -> Traces:
         """Raises SettingsError where they are asked for and cannot be made."""
         return open_traces(self.settings.otlp_endpoint)
@@ -92,6 +97,8 @@ class Services:
         if "log" in self.__dict__ and self.log is not None:
             self.log.close()
         self.gate.close()
+        if "jobs" in self.__dict__:
+            self.jobs.close()
         if "traces" in self.__dict__:
             self.traces.close()
 

@@ -3,7 +3,7 @@ answered before Flask."""
 
 from __future__ import annotations
 
-from rowsmith.serving.api import audit, labels, models, operations, predict, traffic
+from rowsmith.serving.api import audit, jobs, labels, models, operations, predict, traffic
 
 BLUEPRINTS = (
     predict.blueprint,
@@ -12,6 +12,7 @@ BLUEPRINTS = (
     operations.blueprint,
     audit.blueprint,
     traffic.blueprint,
+    jobs.blueprint,
 )
 
 HOT = (predict.HOT,)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rowsmith.model import TrainedModel
 from rowsmith.schema import NUMERIC_KINDS, Column, Schema
+from rowsmith.serving.api import openapi_jobs
 from rowsmith.serving.champion import Served
 from rowsmith.serving.errors import KINDS, PROBLEM_TYPE
 from rowsmith.serving.examples import date_text, example_row, example_value, plain_number
@@ -32,6 +33,7 @@ def describe(served: Served, *, max_rows: int) -> JsonObject:
             "/api/v1/labels": {"post": _labels()},
             "/api/v1/models": {"get": _get("models", "Models and their champions", "Models")},
             "/api/v1/models/{name}/versions": {"get": _get("versions", "Versions of a model", "Versions", ("name",))},
+            **openapi_jobs.paths(),
             "/health": {"get": _get("health", "Whether the server lives and has a model", "Health", errors=(503,))},
         },
         "components": {
@@ -40,6 +42,7 @@ def describe(served: Served, *, max_rows: int) -> JsonObject:
                 **_answers(served.model),
                 **_feedback(served.model),
                 **_listings(),
+                **openapi_jobs.schemas(),
                 "Problem": PROBLEM,
             },
             "responses": {"Problem": _problem()},
