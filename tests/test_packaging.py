@@ -73,7 +73,7 @@ def imported_by(folder: str) -> set[str]:
 
 @pytest.mark.parametrize(
     ("folder", "extras"),
-    [("src", ("mlflow", "dask", "onnx", "otel", "cloud")), ("tests", ("dev", "mlflow", "onnx", "otel"))],
+    [("src", ("mlflow", "dask", "onnx", "otel", "cloud", "statistics")), ("tests", ("dev", "mlflow", "onnx", "otel"))],
 )
 def test_what_is_imported_is_declared(folder: str, extras: tuple[str, ...]) -> None:
     """What another package happens to bring along may be gone with its next release."""
@@ -91,7 +91,16 @@ def test_what_is_imported_is_declared(folder: str, extras: tuple[str, ...]) -> N
 
 
 def test_the_extras_are_the_promised_ones() -> None:
-    assert set(PROJECT["optional-dependencies"]) == {"dev", "mlflow", "dask", "onnx", "otel", "cloud"}
+    assert set(PROJECT["optional-dependencies"]) == {
+        "dev",
+        "mlflow",
+        "dask",
+        "onnx",
+        "otel",
+        "cloud",
+        "statistics",
+        "dlt",
+    }
 
 
 def test_environment_yml_is_valid_and_agrees_with_pyproject() -> None:

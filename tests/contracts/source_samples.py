@@ -158,7 +158,14 @@ def objects(request: pytest.FixtureRequest, folder: Path) -> Sample:
     )
 
 
+def dlt_resource(request: pytest.FixtureRequest, folder: Path) -> Sample:
+    dlt = pytest.importorskip("dlt")
+    resource = dlt.resource(lambda: iter(ROWS.to_dicts()), name="rows")
+    return Sample(origin=resource, missing=dlt.resource(lambda: iter([]), name="none"))
+
+
 SAMPLES: dict[str, Callable[[pytest.FixtureRequest, Path], Sample]] = {
+    "dlt": dlt_resource,
     "dataframe": dataframe,
     "postgresql": postgresql,
     "sqlite": sqlite,

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gc
 import gzip
 import json
+import resource
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +14,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from rowsmith.errors import RecipeError, SourceError
+from rowsmith.errors import RecipeError, SourceError, StorageError
 from rowsmith.ingestion.sources import Context, Secrets, read_batches, read_frame, read_new
 from rowsmith.ingestion.sources.http import client as client_file
 from rowsmith.ingestion.sources.http.client import Client, Manners
@@ -295,6 +297,20 @@ def test_faults(web: WebServer, answer: Answer, says: str) -> None:
     with pytest.raises((SourceError, RecipeError), match=f"(?s){says}") as caught:
         read(f"{web.url}/rows", retries=1, timeout=0.3, max_mb=1)
     assert caught.value.next_step and "/rows" in caught.value.where
+
+
+def test_a_full_disk(web: WebServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    web.routes["/t.csv"] = Answer(b"a,b\n" + b"1,2\n" * 1_000_000)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, before[1]))
+    try:
+        with pytest.raises(StorageError, match=r"no room for what is fetched.*TMPDIR"):
+            read(f"{web.url}/t.csv")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    gc.collect()
+    assert not list(tmp_path.iterdir())
 
 
 def test_nobody_listens() -> None:

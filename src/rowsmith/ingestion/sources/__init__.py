@@ -17,6 +17,7 @@ from rowsmith.ingestion.sources.databases.postgresql import PostgreSQL
 from rowsmith.ingestion.sources.databases.server import DatabaseServer
 from rowsmith.ingestion.sources.databases.sqlite import SqliteFile
 from rowsmith.ingestion.sources.dataframes import DataFrames, FrameTable
+from rowsmith.ingestion.sources.dlt_resource import DltResource
 from rowsmith.ingestion.sources.files import Files
 from rowsmith.ingestion.sources.http import Http
 from rowsmith.ingestion.sources.objects import Objects
@@ -27,7 +28,16 @@ from rowsmith.types import JsonObject
 
 __all__ = ["SOURCES", "Context", "Reading", "Secrets", "Source", "Table", "read_batches", "read_frame", "read_new"]
 
-SOURCES: tuple[Source, ...] = (DataFrames(), PostgreSQL(), SqliteFile(), DatabaseServer(), Http(), Objects(), Files())
+SOURCES: tuple[Source, ...] = (
+    DltResource(),
+    DataFrames(),
+    PostgreSQL(),
+    SqliteFile(),
+    DatabaseServer(),
+    Http(),
+    Objects(),
+    Files(),
+)
 
 
 def read_batches(source: object, options: DataSection | None = None, context: Context | None = None) -> Reading:

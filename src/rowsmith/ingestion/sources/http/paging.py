@@ -13,7 +13,7 @@ import httpx
 from rowsmith.errors import SourceError
 from rowsmith.ingestion.sources.address import shown
 from rowsmith.ingestion.sources.http.client import Fetched
-from rowsmith.ingestion.sources.http.records import at_path
+from rowsmith.ingestion.sources.records import at_path
 from rowsmith.recipe_data import HttpSection
 
 LINK = re.compile(r"<([^>]*)>\s*((?:;\s*[^,;]+)*)")

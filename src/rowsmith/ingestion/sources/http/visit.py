@@ -17,9 +17,9 @@ from rowsmith.ingestion.sources.http.client import Client, Fetched, Manners, Not
 from rowsmith.ingestion.sources.http.guard import Guard
 from rowsmith.ingestion.sources.http.pages import HTML_TYPES, a_page, read_pages
 from rowsmith.ingestion.sources.http.paging import Page, first_address, linked, walk
-from rowsmith.ingestion.sources.http.records import find_records, frame_of_records, parse
 from rowsmith.ingestion.sources.local_file import GZIP, HEAD_BYTES, ZSTD, LocalFile, decompressed
 from rowsmith.ingestion.sources.protocol import Context, Opened
+from rowsmith.ingestion.sources.records import find_records, frame_of_records, parse
 from rowsmith.recipe_data import DataSection, HttpSection
 from rowsmith.types import JsonObject
 
