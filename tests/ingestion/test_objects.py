@@ -2,7 +2,11 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -12,6 +16,8 @@ from rowsmith.errors import RecipeError, SourceError
 from rowsmith.ingestion.sources import Context, Secrets, read_batches, read_frame, read_new
 from rowsmith.ingestion.sources.objects.keys import Place, partitions
 from rowsmith.recipe_data import DataSection
+from rowsmith.workflows.project import open_project
+from tests.ingestion.tables import people
 from tests.s3 import KEYS, S3Server
 from tests.web import Answer, WebServer
 
@@ -146,6 +152,24 @@ def test_other_stores_refuse_too(status: int) -> None:
             )
             with pytest.raises(SourceError, match="may not be read"):
                 read_frame(origin, chosen, CONTEXT)
+
+
+def test_a_version_from_a_bucket_by_one_command(server: S3Server, bucket: tuple[str, Any], tmp_path: Path) -> None:
+    """Credentials and endpoint come from the environment."""
+    for year in (2025, 2026):
+        obstore.put(bucket[1], f"t/year={year}/p.parquet", parquet(people(200, seed=year)))
+    environment = os.environ | {
+        "AWS_ENDPOINT_URL": server.url,
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": KEYS["access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": KEYS["secret_access_key"],
+    }
+    (tmp_path / "rowsmith.toml").write_text('[train]\nfamilies = ["linear"]\nmax_trials = 1\n', encoding="utf-8")
+    command = [sys.executable, "-m", "rowsmith", "run", f"s3://{bucket[0]}/t/", "--target", "left", "--json"]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode in (0, 4), done.stderr
+    assert KEYS["secret_access_key"] not in done.stdout + done.stderr
+    assert open_project(tmp_path).snapshots.list()[0].rows == 400
 
 
 def test_a_recipe_does_not_lead_to_internal_endpoints(server: S3Server) -> None:

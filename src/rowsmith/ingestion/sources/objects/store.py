@@ -190,8 +190,8 @@ def _endpoint(text: str, context: Context) -> str:
 
 
 def _plain(endpoint: str | None) -> dict[str, Any]:
-    """Only an endpoint that says so is talked to without encryption."""
-    return {"allow_http": True} if endpoint and endpoint.startswith("http://") else {}
+    """Only an endpoint that says so is talked to without encryption: that of the recipe, or of the environment."""
+    return {"allow_http": True} if endpoint is None or endpoint.startswith("http://") else {}
 
 
 def _kept(meta: Mapping[str, Any]) -> Kept:
