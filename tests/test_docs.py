@@ -140,3 +140,12 @@ def test_every_decision_is_listed() -> None:
     folder = ROOT / "docs" / "decisions"
     listed = (folder / "README.md").read_text(encoding="utf-8")
     assert not [path.name for path in folder.glob("0*.md") if f"]({path.name})" not in listed]
+
+
+def test_the_tests_that_the_security_page_names_exist_and_test_something() -> None:
+    page = (ROOT / "docs" / "guide" / "security.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(tests/[^`]+)`", page))
+    rows = [line for line in page.splitlines() if re.match(r"\| (API|ML)\d+ ", line)]
+    assert len(rows) == 20 and all("`tests/" in row for row in rows)
+    for name in named:
+        assert "def test_" in (ROOT / name).read_text(encoding="utf-8"), name

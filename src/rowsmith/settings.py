@@ -108,6 +108,14 @@ SETTINGS: tuple[Setting, ...] = (
         lambda text: tuple(text.split()),
         "Sites whose pages may use the API from a browser (https://app.example), separated by spaces; none when empty.",
     ),
+    Setting(
+        "trusted_keys",
+        "ROWSMITH_TRUSTED_KEYS",
+        (),
+        lambda text: tuple(text.split(os.pathsep)) if text else (),
+        "Files with public keys, joined as PATH is; a version that none of them vouches for (rowsmith sign) is neither "
+        "loaded nor promoted.",
+    ),
     Setting("workers", "ROWSMITH_WORKERS", 2, _positive, "Server processes."),
     Setting("max_body_mb", "ROWSMITH_MAX_BODY_MB", 16, _positive, "The largest request body of the API, in megabytes."),
     Setting(
@@ -240,6 +248,7 @@ class Settings:
     tls_cert: str = ""
     tls_key: str = ""
     cors_origins: tuple[str, ...] = ()
+    trusted_keys: tuple[str, ...] = ()
     workers: int = 2
     max_body_mb: int = 16
     max_upload_mb: int = 200

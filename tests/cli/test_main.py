@@ -45,6 +45,7 @@ def test_the_commands_are_the_promised_ones() -> None:
         "rollback",
         "verify",
         "audit",
+        "sign",
     ]
     assert {name: [function.__name__ for function in members] for _, name, _, members in GROUPS} == {
         "traffic": ["show", "shadow", "canary", "split", "stop"],

@@ -98,11 +98,15 @@ def check(acknowledged: dict[str, float], stored: list[tuple[str, float]]) -> st
     return f"{len(acknowledged)} acknowledged, {len(stored)} stored, 0 lost, 0 twice"
 
 
-def rounds(load: Load, number: int, kill: Callable[[], None], seed: int = 0) -> None:
-    """Kill at moments that chance chooses, each time after answers came again."""
+# A worker that dies within so many seconds of its birth ends the server: granian takes that for a crash loop.
+BIRTH_SECONDS = 6.0
+
+
+def rounds(load: Load, number: int, kill: Callable[[], None], *, pause: float = 0.0, seed: int = 0) -> None:
+    """Kill at moments that chance chooses, each time after answers came again and `pause` seconds went by."""
     chance = random.Random(seed)
     for _ in range(number):
         wait_for_answers(load, 20)
-        time.sleep(chance.uniform(0, 0.1))
+        time.sleep(pause + chance.uniform(0, 0.1))
         kill()
     wait_for_answers(load, 20)

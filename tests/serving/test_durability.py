@@ -12,7 +12,7 @@ import pytest
 from rowsmith.workflows.project import Project, open_project
 from tests.servers import PostgresServer
 from tests.serving.browsing import Server, running
-from tests.serving.killing import Load, check, kill_workers, rounds
+from tests.serving.killing import BIRTH_SECONDS, Load, check, kill_workers, rounds
 from tests.serving.models import NAME, a_row, make_project
 
 ROUNDS = 3
@@ -32,7 +32,7 @@ def stored(project: Project) -> list[tuple[str, float]]:
 def test_workers_that_are_killed(tmp_path: Path) -> None:
     make_project(tmp_path, "default")
     with running(tmp_path) as server, Load(server.address) as load:
-        rounds(load, ROUNDS, lambda: kill_workers(server))
+        rounds(load, ROUNDS, lambda: kill_workers(server), pause=BIRTH_SECONDS)
     check(load.acknowledged, stored(open_project(tmp_path)))
 
 

@@ -1,4 +1,4 @@
-"""What people see of keys, the audit and the tidied log."""
+"""What people see of keys, the audit, signatures and the tidied log."""
 
 from __future__ import annotations
 
@@ -68,6 +68,15 @@ def audit_lines(document: JsonObject) -> Parts:
             *(Text(text) for text in (item["actor"], item["action"], item["subject"], details)),
         )
     yield table
+
+
+def signed(document: JsonObject) -> Parts:
+    name = f"{document['name']} version {document['version']}"
+    if document["signed"]:
+        yield Text(f"{name} is signed. Servers that trust the key are told with")
+        yield Text(f"ROWSMITH_TRUSTED_KEYS={document['public_key']}", style="bold")
+    else:
+        yield Text(f"{name} is signed by {document['public_key']}, and is what was signed.", style="bold green")
 
 
 def tidied(document: JsonObject) -> Parts:

@@ -113,6 +113,7 @@ def open_here(project: Path, config: Path | None = None) -> Project:
         store=settings.store,
         database_url=settings.database_url,
         source_date_epoch=settings.source_date_epoch,
+        trusted_keys=settings.trusted_keys,
         environment=environment(),
         internal_addresses=settings.internal_addresses,
     )

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, delete, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, tuple_, update
 
 from rowsmith.errors import StorageError
 from rowsmith.monitoring.log_times import to_microseconds
@@ -104,19 +104,14 @@ class LogArchive:
         """Name and first microsecond of each day that has entries to move: one pass over the entries."""
         p = predictions.c
         start = (p.time - p.time % DAY_MICROSECONDS).label("start")
-        query = (
-            select(p.name, start)
-            .where(p.time < end, p.archive.is_(None), p.inputs.is_not(None))
-            .group_by(p.name, start)
-            .order_by(start, p.name)
-        )
+        query = select(p.name, start).where(p.time < end, *_movable()).group_by(p.name, start).order_by(start, p.name)
         with self._database.reading() as connection:
             return [(name, day) for name, day in connection.execute(query)]
 
     def _move(self, name: str, start: int, stop: int) -> int:
         """One file's worth of a day; how many entries were moved."""
         p = predictions.c
-        here = (p.name == name, p.time >= start, p.time < stop, p.archive.is_(None), p.inputs.is_not(None))
+        here = (p.name == name, p.time >= start, p.time < stop, *_movable())
         query = select(*(p[column] for column in CONTENT)).where(*here).order_by(p.time, p.id).limit(ROWS_A_FILE)
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
@@ -214,6 +209,12 @@ class LogArchive:
             with suppress(FileNotFoundError):
                 if file.relative_to(self._folder).as_posix() not in listed and file.stat().st_mtime < oldest:
                     file.unlink(missing_ok=True)
+
+
+def _movable() -> tuple[ColumnElement[bool], ...]:
+    """What was asked during an experiment stays: its evidence is weighed in the database."""
+    p = predictions.c
+    return (p.archive.is_(None), p.inputs.is_not(None), p.experiment.is_(None))
 
 
 class _Overtaken(Exception):

@@ -15,6 +15,7 @@ from rowsmith.serving.errors import MAX_FAULTS, Problem, fault_to_dict
 from rowsmith.serving.gate import CALLER, Caller
 from rowsmith.serving.services import MEGABYTE, Services
 from rowsmith.serving.spreadsheet import write_safe_csv
+from rowsmith.serving.uploads import check_upload
 from rowsmith.types import JsonObject
 from rowsmith.workflows.jobs import ENDED, JobStore, Known, extension_of, jobs_of
 
@@ -55,7 +56,9 @@ def from_upload(site: Services, environ: WSGIEnvironment, file: FileStorage, wan
         file.save(source)
         if source.stat().st_size > site.settings.max_upload_mb * MEGABYTE:
             raise Problem("too-large", f"the file is larger than {site.settings.max_upload_mb} MB")
-        return _add(site, environ, store, place, source, shown_name(file.filename or ""), wanted)
+        name = shown_name(file.filename or "")
+        check_upload(source, name=name, max_bytes=site.settings.max_upload_mb * MEGABYTE)
+        return _add(site, environ, store, place, source, name, wanted)
 
 
 def from_path(site: Services, environ: WSGIEnvironment, path: str, wanted: Wanted) -> Known:

@@ -17,6 +17,7 @@ from rowsmith.workflows.artifact import load
 from rowsmith.workflows.inputs import INPUTS_FILE, read_inputs
 from rowsmith.workflows.plugins import Plugins, load_kept
 from rowsmith.workflows.project import Project
+from rowsmith.workflows.sign import require_trust
 
 OWN_CODE = "own_code"
 
@@ -72,6 +73,7 @@ def deploy(project: Project, version: Version, *, single: bool = False) -> Deplo
 
     Raises ArtifactError, StorageError.
     """
+    require_trust(project, version)
     return deployed_from(project.registry.folder(version), version, single=single)
 
 
@@ -88,5 +90,6 @@ def deployed_from(folder: Path, version: Version, *, single: bool = False) -> De
 
 def rows_of(project: Project, version: Version) -> pl.DataFrame:
     """The rows a version was made from, with the features it was trained with. Raises NotFoundError, ArtifactError."""
+    require_trust(project, version)
     plugins = load_kept(project.registry.folder(version), str(version.lineage.get(OWN_CODE, "")))
     return plugins.apply(project.snapshots.read(project.snapshots.get(version.snapshot_id)))

@@ -44,6 +44,8 @@ class Project:
     source_date_epoch: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     internal_addresses: tuple[str, ...] = ()
+    trusted_keys: tuple[Path, ...] = ()
+    """Public keys, one of which has to vouch for a version before it is loaded; none is no such demand."""
 
     def now(self) -> datetime:
         """The time that is written down."""
@@ -137,8 +139,11 @@ class Project:
     def model(self, ref: str | int = "champion", name: str | None = None) -> TrainedModel:
         """A version, loaded. Raises NotFoundError, ArtifactError."""
         from rowsmith.workflows.artifact import load
+        from rowsmith.workflows.sign import require_trust
 
-        return load(self.registry.folder(self.version(ref, name)) / "model")
+        found = self.version(ref, name)
+        require_trust(self, found)
+        return load(self.registry.folder(found) / "model")
 
 
 NO_MODEL_YET = "train one with: rowsmith run DATA --target COLUMN"
@@ -151,6 +156,7 @@ def open_project(
     store: str | Path = STORE,
     database_url: str = "",
     source_date_epoch: int | None = None,
+    trusted_keys: Sequence[str | Path] = (),
     environment: Mapping[str, str] | None = None,
     internal_addresses: Sequence[str] = (),
 ) -> Project:
@@ -171,4 +177,13 @@ def open_project(
     recipe = Recipe.read(recipe_path) if recipe_path.is_file() else Recipe()
     folder = root / store
     url = database_url or f"sqlite:///{folder / 'rowsmith.db'}"
-    return Project(root, recipe, folder, url, source_date_epoch, environment or {}, tuple(internal_addresses))
+    return Project(
+        root,
+        recipe,
+        folder,
+        url,
+        source_date_epoch,
+        environment or {},
+        tuple(internal_addresses),
+        tuple(Path(key).absolute() for key in trusted_keys),
+    )

@@ -16,6 +16,7 @@ from rowsmith.workflows.challenge import Challenge, challenge
 from rowsmith.workflows.deploy import rows_of
 from rowsmith.workflows.project import Project
 from rowsmith.workflows.run import DOCUMENT_FILE
+from rowsmith.workflows.sign import require_trust
 from rowsmith.workflows.train import labelled_rows, metric_of
 
 
@@ -33,6 +34,7 @@ def promote(
     reason, and ChampionChanged where another was promoted while this one was judged.
     """
     version = project.version(ref)
+    require_trust(project, version)
     gates, rival = judge_version(project, version)
     if not gates.passed and not force:
         refused = "; ".join(result.message.rstrip(".") for result in gates.results if not result.passed)
