@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy import sparse
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from rowsmith.state import State
@@ -43,6 +42,8 @@ class TextEmbedding:
     @classmethod
     def fit(cls, texts: Sequence[str], dimensions: int, seed: int = 0) -> TextEmbedding | None:
         """Different normalised texts. None where they have nothing in common."""
+        from scipy import sparse  # here: a model without text starts without it
+
         generator = np.random.default_rng(seed)
         texts = _sample(texts, generator)
         rows, hashes = ngrams(texts)
@@ -112,6 +113,8 @@ def _choose_vocabulary(rows: Rows, hashes: Hashes, texts: int) -> tuple[Hashes, 
 
 def _weighted_counts(rows: Rows, hashes: Hashes, texts: int, vocabulary: Hashes, weights: Vector) -> Any:
     """Sparse, shape (texts, vocabulary), columns ascending within each row."""
+    from scipy import sparse
+
     columns = np.searchsorted(vocabulary, hashes)
     columns[columns == len(vocabulary)] = 0
     known = vocabulary[columns] == hashes

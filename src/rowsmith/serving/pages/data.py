@@ -6,7 +6,6 @@ from flask import Blueprint, render_template
 
 from rowsmith.errors import NotFoundError
 from rowsmith.serving.services import services
-from rowsmith.workflows.data import list_data, show_data
 
 blueprint = Blueprint("data", __name__)
 
@@ -15,6 +14,8 @@ MAX_SNAPSHOTS = 200
 
 @blueprint.get("/data")
 def snapshots() -> str:
+    from rowsmith.workflows.data import list_data  # here: it would slow the start of the server
+
     project = services().project
     found = list_data(project) if project.store.exists() else []
     if not found:
@@ -25,6 +26,8 @@ def snapshots() -> str:
 @blueprint.get("/data/<ref>")
 def snapshot(ref: str) -> str:
     """Raises NotFoundError. A profile that takes long is made by the command line, not here."""
+    from rowsmith.workflows.data import show_data
+
     project = services().project
     if not project.store.exists():
         raise NotFoundError("there is no snapshot here yet")
