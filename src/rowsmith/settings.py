@@ -116,6 +116,13 @@ SETTINGS: tuple[Setting, ...] = (
         "Files with public keys, joined as PATH is; a version that none of them vouches for (rowsmith sign) is neither "
         "loaded nor promoted.",
     ),
+    Setting(
+        "trusted_proxies",
+        "ROWSMITH_TRUSTED_PROXIES",
+        0,
+        _count,
+        "How many proxies stand in front of the server, whose X-Forwarded headers are then believed.",
+    ),
     Setting("workers", "ROWSMITH_WORKERS", 2, _positive, "Server processes."),
     Setting("max_body_mb", "ROWSMITH_MAX_BODY_MB", 16, _positive, "The largest request body of the API, in megabytes."),
     Setting(
@@ -249,6 +256,7 @@ class Settings:
     tls_key: str = ""
     cors_origins: tuple[str, ...] = ()
     trusted_keys: tuple[str, ...] = ()
+    trusted_proxies: int = 0
     workers: int = 2
     max_body_mb: int = 16
     max_upload_mb: int = 200

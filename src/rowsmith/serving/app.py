@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from rowsmith.access.keyring import Keyring
 from rowsmith.access.keys import KeyStore
@@ -54,6 +55,9 @@ def create_app(project: Project, settings: Settings, *, counters: Path | None = 
     cross_origin.register(app, settings.cors_origins)
     # Around all of it, so that refused requests are counted, too.
     observing.register(app, meter, site.traces, site.log_lag)
+    if proxies := settings.trusted_proxies:
+        # What the last so many proxies say of the caller is believed, and nothing that came before them.
+        app.wsgi_app = ProxyFix(app.wsgi_app, proxies, proxies, proxies, x_prefix=proxies)  # type: ignore[method-assign]
     return app
 
 

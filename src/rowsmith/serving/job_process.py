@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from rowsmith.errors import StorageError
@@ -45,7 +46,7 @@ def order_of(project: Project, settings: Settings, id_: str) -> bytes:
 def main() -> None:
     order: JsonObject = json.loads(_first_line())
     threading.Thread(target=_end_with_the_server, name="rowsmith-server", daemon=True).start()
-    if hasattr(os, "nice"):
+    with suppress(OSError, AttributeError):  # a hardened service may not; and Windows has no such call
         os.nice(NICENESS)
     logs.configure(order["log_format"], order["log_level"])
     project = Project(

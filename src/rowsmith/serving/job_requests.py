@@ -126,9 +126,10 @@ def _as_csv(path: Path) -> Path:
     return csv
 
 
-def job_to_dict(known: Known) -> JsonObject:
+def job_to_dict(known: Known, *, root: str = "") -> JsonObject:
+    """`root` is where a proxy has put the server, without a slash at the end."""
     job, status = known.job, known.status
-    address = f"/api/v1/jobs/{job.id}"
+    address = f"{root}/api/v1/jobs/{job.id}"
     document: JsonObject = {
         "id": job.id,
         "state": status.state,

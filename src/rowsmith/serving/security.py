@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from flask import Flask, redirect, request
+from flask import Flask, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from rowsmith.serving.errors import Problem, for_machine
@@ -44,7 +44,8 @@ def register(app: Flask, gate: Gate) -> None:
             gate.admit(request.environ, role_for(request.endpoint))
         except Problem as problem:
             if problem.kind.slug == "key-required" and request.method in SAFE_METHODS and not for_machine():
-                return redirect(f"/sign-in?next={quote(request.full_path.rstrip('?'), safe='/')}", code=303)
+                goal = request.script_root + request.full_path.rstrip("?")
+                return redirect(f"{url_for('sign_in.form')}?next={quote(goal, safe='/')}", code=303)
             raise
         return None
 

@@ -48,8 +48,8 @@ def create() -> Response:
     else:
         document = read_object(request.environ, tuple(MEMBERS), max_bytes=site.max_body_bytes)
         known = from_path(site, request.environ, *_asked(document))
-    answer = _json(job_to_dict(known), 202)
-    answer.headers["Location"] = f"/api/v1/jobs/{known.job.id}"
+    answer = _json(job_to_dict(known, root=request.script_root), 202)
+    answer.headers["Location"] = f"{request.script_root}/api/v1/jobs/{known.job.id}"
     return answer
 
 
@@ -76,17 +76,17 @@ def _allowed(name: str) -> str:
 def listed() -> Response:
     """Those that the caller may see, the newest first."""
     jobs = visible_jobs(services(), request.environ)[:MOST_LISTED]
-    return _json({"jobs": [job_to_dict(known) for known in jobs]})
+    return _json({"jobs": [job_to_dict(known, root=request.script_root) for known in jobs]})
 
 
 @blueprint.get("/api/v1/jobs/<id_>")
 def show(id_: str) -> Response:
-    return _json(job_to_dict(visible(services(), request.environ, id_)))
+    return _json(job_to_dict(visible(services(), request.environ, id_), root=request.script_root))
 
 
 @blueprint.post("/api/v1/jobs/<id_>/cancel")
 def end(id_: str) -> Response:
-    return _json(job_to_dict(cancel(services(), request.environ, id_)))
+    return _json(job_to_dict(cancel(services(), request.environ, id_), root=request.script_root))
 
 
 @blueprint.get("/api/v1/jobs/<id_>/result")

@@ -51,4 +51,5 @@ def openapi() -> Response:
     """Made from the champion's schema; raises Problem while there is no champion."""
     site = services()
     document = describe(site.champion.current(), max_rows=site.settings.max_rows)
+    document["servers"] = [{"url": f"{request.script_root}/"}]  # where a proxy has put it
     return Response(orjson.dumps(document), content_type="application/json")

@@ -55,7 +55,7 @@ def home() -> str:
         versions=[_row(version, champion) for version in reversed(versions[-MAX_VERSIONS:])],
         more_versions=max(len(versions) - MAX_VERSIONS, 0),
         ledger=tuple(reversed(project.registry.ledger(name)))[:MAX_LINES],
-        curl=curl(request.host_url, {"row": example_row(served.inputs)}) if served else "",
+        curl=curl(request.url_root, {"row": example_row(served.inputs)}) if served else "",
     )
 
 

@@ -89,5 +89,5 @@ def _page(
         target=served.inputs.target,
         classes=bool(served.model.labels),
         version=served.version,
-        curl=curl(request.host_url, {"row": row}) if row else "",
+        curl=curl(request.url_root, {"row": row}) if row else "",
     )

@@ -29,9 +29,9 @@ def api() -> str:
     return render_template(
         "api.html",
         columns=columns,
-        curl=curl(request.host_url, {"row": row}),
-        python=python(request.host_url, {"row": row}),
-        label_curl=curl(request.host_url, {"labels": [label]}, "api/v1/labels"),
+        curl=curl(request.url_root, {"row": row}),
+        python=python(request.url_root, {"row": row}),
+        label_curl=curl(request.url_root, {"labels": [label]}, "api/v1/labels"),
         version=served.version,
     )
 
