@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -19,12 +21,15 @@ import pytest
 from flask.testing import FlaskClient
 
 from rowsmith.access.keys import KeyRole, KeyStore
+from rowsmith.registry.signature import make_key
 from rowsmith.serving.app import create_app
+from rowsmith.serving.job_process import order_of
 from rowsmith.settings import Settings
 from rowsmith.workflows.deploy import deploy
 from rowsmith.workflows.jobs import JobStore, Status, count_rows, give_up, jobs_of, run_job
 from rowsmith.workflows.predict import predict_source
 from rowsmith.workflows.project import Project, open_project
+from rowsmith.workflows.sign import sign
 from tests.serving.browsing import Server, running
 from tests.serving.conftest import closed
 from tests.serving.models import NAME, loans, make_project
@@ -196,6 +201,24 @@ def test_each_sees_his_own_jobs_and_operators_all(project: Project) -> None:
         closed(made)
 
 
+def test_the_process_of_a_job_trusts_the_same_keys(project: Project, data: Path, tmp_path: Path) -> None:
+    trusting = replace(project, trusted_keys=(make_key(tmp_path / "key.pem"),))
+    states = []
+    for vouch in (False, True):
+        if vouch:
+            sign(project, "champion", tmp_path / "key.pem")
+        store, id_ = job_of(project, data / "loans.parquet")
+        command = [sys.executable, "-m", "rowsmith.serving.job_process"]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE)
+        assert process.stdin is not None
+        process.stdin.write(order_of(trusting, Settings(), id_))
+        process.stdin.flush()
+        process.wait(60)
+        process.stdin.close()
+        states.append(store.get(id_).status.state)
+    assert states == ["failed", "done"]
+
+
 # -- the store of jobs -------------------------------------------------------------------------------------
 
 
@@ -360,11 +383,6 @@ def test_memory_does_not_grow_with_the_file(project: Project, data: Path) -> Non
 
 def _peak(project: Project, id_: str) -> float:
     """The most memory that the process of a job takes, in bytes."""
-    import subprocess
-    import sys
-
-    from rowsmith.serving.job_process import order_of
-
     process = subprocess.Popen([sys.executable, "-m", "rowsmith.serving.job_process"], stdin=subprocess.PIPE)
     assert process.stdin is not None
     process.stdin.write(order_of(project, Settings(), id_))

@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ import pytest
 
 from rowsmith.errors import ArtifactError, UsageError
 from rowsmith.recipe import Recipe
+from rowsmith.registry.signature import make_key
 from rowsmith.registry.versions import Version
 from rowsmith.schema import Policies
 from rowsmith.workflows.carried import adopt, open_carried
@@ -32,6 +34,7 @@ from rowsmith.workflows.exports import FORMATS, export
 from rowsmith.workflows.predict import predict_source
 from rowsmith.workflows.project import Project, open_project
 from rowsmith.workflows.run import run
+from rowsmith.workflows.sign import sign
 from tests.serving.models import NAME, loans, register, train
 
 SECONDS_TO_START = 90.0
@@ -126,6 +129,21 @@ def test_a_carried_version_that_was_changed_is_refused(project: Project, tmp_pat
     with pytest.raises(ArtifactError, match="not a version that was exported"):
         open_carried(tmp_path)
     assert other.is_empty or other.registry.list(NAME) == ()
+
+
+def test_where_keys_are_trusted_only_signed_versions_are_taken_in(tmp_path: Path) -> None:
+    origin = open_loans(tmp_path / "origin")
+    register(origin, train(seed=8))
+    public = make_key(tmp_path / "key.pem")
+    other = replace(open_loans(tmp_path / "other"), trusted_keys=(public,))
+    export(origin, "champion", "folder", tmp_path / "unsigned")
+    with pytest.raises(ArtifactError):
+        adopt(other, tmp_path / "unsigned", promote=True)
+    assert other.is_empty or other.registry.list(NAME) == ()
+    sign(origin, "champion", tmp_path / "key.pem")
+    export(origin, "champion", "folder", tmp_path / "signed")
+    adopt(other, tmp_path / "signed", promote=True)
+    assert deploy(other, other.version()).answers(rows()).height == rows().height
 
 
 # -- onnx --------------------------------------------------------------------------------------------------

@@ -36,6 +36,7 @@ def order_of(project: Project, settings: Settings, id_: str) -> bytes:
         "recipe": project.recipe.to_dict(),
         "store": str(project.store),
         "database_url": project.database_url,
+        "trusted_keys": [str(key) for key in project.trusted_keys],
         "log_format": settings.log_format,
         "log_level": settings.log_level,
         "id": id_,
@@ -50,7 +51,11 @@ def main() -> None:
         os.nice(NICENESS)
     logs.configure(order["log_format"], order["log_level"])
     project = Project(
-        Path(order["root"]), Recipe.from_dict(order["recipe"]), Path(order["store"]), order["database_url"]
+        Path(order["root"]),
+        Recipe.from_dict(order["recipe"]),
+        Path(order["store"]),
+        order["database_url"],
+        trusted_keys=tuple(map(Path, order["trusted_keys"])),
     )
     from rowsmith.workflows.jobs import run_job
 

@@ -12,12 +12,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rowsmith.errors import ArtifactError
+from rowsmith.registry import signature
 from rowsmith.registry.versions import MODEL_FOLDER, Version
 from rowsmith.storage import archive
 from rowsmith.storage.files import sha256_of_file, writing_to
 from rowsmith.types import JsonObject
 from rowsmith.workflows.deploy import Deployed, deployed_from
 from rowsmith.workflows.project import Project
+from rowsmith.workflows.sign import statement_of
 
 VERSION_FILE = "version.json"
 
@@ -59,12 +61,14 @@ def open_carried(folder: str | Path) -> Deployed:
 def adopt(project: Project, folder: Path, *, promote: bool, actor: str = "rowsmith adopt") -> Version:
     """Take a carried version into the project's store, as the next number of its name, and make it champion if asked.
 
-    Where it is already, nothing changes, so that a server may do this each time it starts. Every hash is checked.
-    Raises ArtifactError, StorageError.
+    Where it is already, nothing changes, so that a server may do this each time it starts. Every hash is checked, and
+    the signature where the project trusts some keys alone. Raises ArtifactError, StorageError.
     """
     origin = carried_version(folder)
     if known := _same(project, origin):
         return known
+    if project.trusted_keys:
+        signature.check(folder, statement_of(origin), project.trusted_keys)
     archive.read(folder / MODEL_FOLDER)
     version = project.registry.add(
         origin.name,
