@@ -196,9 +196,16 @@ def _start_jobs(app: Flask) -> None:
     app.extensions[KEY].jobs.start()
 
 
+ORPHAN_SECONDS = 10.0
+"""That a worker whose parent is gone may take to end what it has begun."""
+
+
 def _end_with(parent: Any) -> None:
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
+    # Connections that are never idle would hold the worker up for good. What it acknowledged is on the disk.
+    time.sleep(ORPHAN_SECONDS)
+    os._exit(1)
 
 
 def _waitress(project: Project, settings: Settings, announce: Callable[[], None]) -> None:
