@@ -79,7 +79,7 @@ KINDS: tuple[Kind, ...] = (
     ),
     Kind(
         "key-reused",
-        422,
+        409,
         "The idempotency key came with another request before",
         "Use a new Idempotency-Key for each request, and the same one only to repeat a request as it was.",
     ),

@@ -254,7 +254,23 @@ LOG_FILES = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (REGISTRY, PREDICTION_LOG, TRAFFIC, ACCESS, LOG_FILES)
+REPLAYS = Migration(
+    6,
+    "answers to requests with an idempotency key",
+    (
+        """
+        CREATE TABLE rowsmith_replays (
+            key TEXT NOT NULL PRIMARY KEY,
+            fingerprint TEXT NOT NULL,
+            answer TEXT NOT NULL,
+            time BIGINT NOT NULL
+        )
+        """,
+        "CREATE INDEX rowsmith_replays_time ON rowsmith_replays (time)",
+    ),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (REGISTRY, PREDICTION_LOG, TRAFFIC, ACCESS, LOG_FILES, REPLAYS)
 
 
 def is_current(connection: Connection) -> bool:

@@ -127,3 +127,13 @@ outcomes = Table(
     Column("actor", Text, nullable=False),
     Column("time", BigInteger, nullable=False, comment="microseconds since 1970, UTC"),
 )
+
+replays = Table(
+    "rowsmith_replays",
+    metadata,
+    Column("key", Text, primary_key=True, comment="hash of the address, the caller and the caller's key"),
+    Column("fingerprint", Text, nullable=False, comment="hash of the request"),
+    Column("answer", Text, nullable=False, comment="JSON"),
+    Column("time", BigInteger, nullable=False, comment="seconds since 1970, UTC"),
+    Index("rowsmith_replays_time", "time"),
+)

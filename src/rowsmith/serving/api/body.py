@@ -31,7 +31,12 @@ def read_object(environ: WSGIEnvironment, members: Sequence[str], *, max_bytes: 
     that names a member twice, of which readers keep different ones.
     """
     require_type(environ, JSON_TYPE)
-    document = parse(read_bytes(environ, max_bytes=max_bytes))
+    return object_in(read_bytes(environ, max_bytes=max_bytes), members)
+
+
+def object_in(body: bytes, members: Sequence[str]) -> JsonObject:
+    """The same for a body that was read."""
+    document = parse(body)
     if not isinstance(document, dict):
         raise Problem("invalid-request", f"the body must be an object with {_any_of(members)}, not {kind_of(document)}")
     if strangers := sorted(document.keys() - set(members)):

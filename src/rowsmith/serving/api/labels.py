@@ -9,10 +9,11 @@ import orjson
 from flask import Blueprint
 
 from rowsmith.conform import frame_of_rows
-from rowsmith.serving.api.body import kind_of, read_object, shape_fault
+from rowsmith.serving.api.body import kind_of, object_in, read_bytes, require_type, shape_fault
 from rowsmith.serving.endpoint import flask_view
 from rowsmith.serving.errors import Problem
-from rowsmith.serving.exchange import Reply
+from rowsmith.serving.exchange import JSON_TYPE, Reply
+from rowsmith.serving.idempotency import once
 from rowsmith.serving.services import Services
 from rowsmith.types import JsonObject
 
@@ -25,7 +26,14 @@ MAX_ID = 100
 
 
 def keep(site: Services, environ: WSGIEnvironment) -> Reply:
-    document = read_object(environ, ("labels",), max_bytes=site.max_body_bytes)
+    """Outcomes in, how many were kept out. An Idempotency-Key may come along."""
+    require_type(environ, JSON_TYPE)
+    body = read_bytes(environ, max_bytes=site.max_body_bytes)
+    return once(site, environ, body, lambda: _keep(site, body))
+
+
+def _keep(site: Services, body: bytes) -> Reply:
+    document = object_in(body, ("labels",))
     pairs = pairs_of(document, max_rows=site.settings.max_rows)
     if site.project.is_empty:
         raise Problem("no-model", "nothing was ever predicted here")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rowsmith.serving.api.openapi_parts import answer, problems, ref
 from rowsmith.types import JsonObject
 
 STATES = ("waiting", "running", "done", "failed", "cancelled")
@@ -50,7 +51,7 @@ def schemas() -> JsonObject:
         "Job": _job(),
         "Jobs": {
             "type": "object",
-            "properties": {"jobs": {"type": "array", "items": _ref("Job")}},
+            "properties": {"jobs": {"type": "array", "items": ref("Job")}},
             "required": ["jobs"],
         },
     }
@@ -92,11 +93,11 @@ def _create() -> JsonObject:
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {"schema": _ref("JobRequest")},
-                "multipart/form-data": {"schema": _ref("JobUpload")},
+                "application/json": {"schema": ref("JobRequest")},
+                "multipart/form-data": {"schema": ref("JobUpload")},
             },
         },
-        "responses": {"202": _answer("The job, which waits for its turn", "Job"), **_problems(_CREATING)},
+        "responses": {"202": answer("The job, which waits for its turn", "Job"), **problems(*_CREATING)},
     }
 
 
@@ -107,7 +108,7 @@ def _list() -> JsonObject:
     return {
         "operationId": "listJobs",
         "summary": "The jobs that the caller may see, the newest first",
-        "responses": {"200": _answer("The jobs", "Jobs"), **_problems((503,))},
+        "responses": {"200": answer("The jobs", "Jobs"), **problems(503)},
     }
 
 
@@ -116,7 +117,7 @@ def _one(operation: str, summary: str) -> JsonObject:
         "operationId": operation,
         "summary": summary,
         "parameters": [ID],
-        "responses": {"200": _answer(summary, "Job"), **_problems((404, 503))},
+        "responses": {"200": answer(summary, "Job"), **problems(404, 503)},
     }
 
 
@@ -126,17 +127,5 @@ def _result() -> JsonObject:
         "operationId": "jobResult",
         "summary": "The scores, in the order of the file",
         "parameters": [ID, FORMAT],
-        "responses": {"200": {"description": "The file", "content": content}, **_problems((404, 409, 422, 503))},
+        "responses": {"200": {"description": "The file", "content": content}, **problems(404, 409, 422, 503)},
     }
-
-
-def _answer(description: str, name: str) -> JsonObject:
-    return {"description": description, "content": {"application/json": {"schema": _ref(name)}}}
-
-
-def _problems(codes: tuple[int, ...]) -> JsonObject:
-    return {str(code): {"$ref": "#/components/responses/Problem"} for code in codes}
-
-
-def _ref(name: str) -> JsonObject:
-    return {"$ref": f"#/components/schemas/{name}"}

@@ -50,6 +50,7 @@ def metrics() -> Response:
 def openapi() -> Response:
     """Made from the champion's schema; raises Problem while there is no champion."""
     site = services()
-    document = describe(site.champion.current(), max_rows=site.settings.max_rows)
+    rows, keys = site.settings.max_rows, site.gate.asks_for_keys
+    document = describe(site.champion.current(), max_rows=rows, asks_for_keys=keys)
     document["servers"] = [{"url": f"{request.script_root}/"}]  # where a proxy has put it
     return Response(orjson.dumps(document), content_type="application/json")

@@ -31,7 +31,7 @@ PATH = "/api/v1/predict"
 OF_MODEL = "/api/v1/models/<name>/predict"
 OF_VERSION = "/api/v1/models/<name>/versions/<ref>/predict"
 MEMBERS = ("rows", "row")
-FLAGS = {"true": True, "1": True, "false": False, "0": False}
+FLAGS = {"true": True, "false": False}
 
 
 def answer(site: Services, environ: WSGIEnvironment, name: str | None = None, ref: str | None = None) -> Reply:
@@ -69,10 +69,10 @@ def is_explained(query: str) -> bool:
     """Whether `?explain=true` came along. Raises Problem for other words."""
     if not query:
         return False
-    word = parse_qs(query, keep_blank_values=True).get("explain", ["false"])[-1]
-    if word not in FLAGS:
-        raise Problem("invalid-request", f"explain must be true or false, not {word[:50]!r}")
-    return FLAGS[word]
+    words = parse_qs(query, keep_blank_values=True).get("explain", ["false"])
+    if len(words) > 1 or words[0] not in FLAGS:
+        raise Problem("invalid-request", f"explain must be true or false, not {', '.join(words)[:50]!r}")
+    return FLAGS[words[0]]
 
 
 def read_rows(site: Services, environ: WSGIEnvironment) -> Sequence[Mapping[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, render_template, request
 
-from rowsmith.serving.api.openapi import property_of
+from rowsmith.serving.api.openapi_rows import property_of
 from rowsmith.serving.errors import KINDS, Problem
 from rowsmith.serving.examples import example_row
 from rowsmith.serving.pages.snippets import curl, python
