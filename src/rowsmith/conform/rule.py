@@ -62,7 +62,11 @@ class Rule:
     def departing(self, values: pl.Series) -> pl.Series | None:
         """The same for a column: the mask of rows that depart, or None where no row does."""
         if self.levels is not None:
-            mask = ~values.is_in(list(self.levels))
+            # There are few different values, and looking for each row in a list is what takes time.
+            strangers = set(values.unique().to_list()) - self.levels - {None}
+            if not strangers:
+                return None
+            mask = values.is_in(list(strangers))
         elif self._covers(values):
             return None
         else:

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -28,6 +28,7 @@ from rowsmith.monitoring.log_journal import IS_POSSIBLE, LogJournal, Row, read_t
 from rowsmith.monitoring.log_labels import LabelResult, store_labels
 from rowsmith.monitoring.log_privacy import Privacy
 from rowsmith.monitoring.log_queries import Stretch, Summary, Window, read_counts, read_summary, read_window
+from rowsmith.monitoring.log_table import LogTable
 from rowsmith.monitoring.log_times import to_microseconds
 from rowsmith.monitoring.log_values import encode
 from rowsmith.storage import audit
@@ -146,7 +147,17 @@ class PredictionLog:
         """
         if not entries:
             return
-        rows = [_row(entry, self._privacy) for entry in entries]
+        self._append([_row(entry, self._privacy) for entry in entries])
+
+    def append_table(self, table: LogTable) -> None:
+        """The same for answered rows that came as a table."""
+        if self._privacy is not None:
+            self.append(list(table.entries()))
+            return
+        before, after = _common(table.common)
+        self._append([(id_, *before, inputs, answer, *after) for id_, inputs, answer in table.texts()])
+
+    def _append(self, rows: list[Row]) -> None:
         if self._gap is None:
             self._keep(rows)
         else:
@@ -315,6 +326,12 @@ def _insert_postgresql(_: Database, connection: Any, rows: Sequence[Row]) -> Non
     ordered = sorted(rows, key=lambda row: row[0])
     records = orjson.dumps([dict(zip(COLUMNS, row, strict=True)) for row in ordered])
     connection.execute(INSERT_POSTGRESQL, [records.decode()], prepare=True)
+
+
+def _common(entry: LogEntry) -> tuple[Row, Row]:
+    """What stands before and after the inputs and the answer, in the order of COLUMNS."""
+    row = tuple(_row(replace(entry, inputs={}, answer={}), None))
+    return row[1 : COLUMNS.index("inputs")], row[COLUMNS.index("answer") + 1 :]
 
 
 def _row(entry: LogEntry, privacy: Privacy | None) -> Row:

@@ -17,6 +17,7 @@ from rowsmith.conform.series import DTYPES
 from rowsmith.errors import Fault, SchemaError
 from rowsmith.model import PREDICTION_COLUMN, TrainedModel
 from rowsmith.monitoring.log import LogEntry, PredictionLog, Source, new_ids
+from rowsmith.monitoring.log_table import LogTable
 from rowsmith.serving.champion import Route, Served
 from rowsmith.serving.metrics import Meter
 from rowsmith.serving.shadows import Shadowed, Shadows
@@ -106,62 +107,50 @@ def answer_rows(
     if log is not None:
         now = datetime.now(UTC)
         with step("log"):
-            log.append(_entries(route, ids, conforming, predictions, now, _since(began), source))
+            _keep(log, _common(route, now, _since(began), source), ids, conforming, predictions)
         if route.shadow is not None and shadows is not None:
             shadows.offer(Shadowed(route, route.shadow, rows, ids, now, log))
     return Answers(route.served, ids, predictions, conforming)
 
 
-def _entries(
-    route: Route,
+def _keep(
+    log: PredictionLog,
+    common: LogEntry,
     ids: Sequence[str],
     conforming: Sequence[ConformingRow],
     predictions: Sequence[Prediction],
-    now: datetime,
-    latency_ms: float,
-    source: Source,
-) -> list[LogEntry]:
+) -> None:
     """The columns that the model looked at are kept: what else a caller sent is none of its business."""
+    answers = [prediction.to_dict() for prediction in predictions]
+    if isinstance(conforming, ConformingTable):
+        log.append_table(LogTable(common, ids, conforming.frame, answers))
+        return
+    items = zip(ids, conforming, answers, strict=True)
+    log.append([replace(common, id=id_, inputs=item.row, answer=answer) for id_, item, answer in items])
+
+
+def _common(route: Route, now: datetime, latency_ms: float, source: Source) -> LogEntry:
+    """What the entries of a request have in common."""
     version = route.served.version
-    return [
-        LogEntry(
-            id=id_,
-            name=version.name,
-            version=version.number,
-            time=now,
-            inputs=item.row,
-            answer=prediction.to_dict(),
-            latency_ms=latency_ms,
-            source=source,
-            role=route.role,
-            experiment=route.experiment,
-            unit=route.unit,
-        )
-        for id_, item, prediction in zip(ids, conforming, predictions, strict=True)
-    ]
+    return LogEntry(
+        id="-",
+        name=version.name,
+        version=version.number,
+        time=now,
+        latency_ms=latency_ms,
+        source=source,
+        role=route.role,
+        experiment=route.experiment,
+        unit=route.unit,
+    )
 
 
 def _refusals(route: Route, problem: Exception, latency_ms: float, source: Source) -> list[LogEntry]:
     """One for each row that was refused, with the code of its first fault; one where the model itself failed."""
     faults = problem.faults if isinstance(problem, SchemaError) else (Fault("internal", "", ""),)
     codes = {fault.row: fault.code for fault in reversed(faults)}
-    now, version = datetime.now(UTC), route.served.version
-    return [
-        LogEntry(
-            id=id_,
-            name=version.name,
-            version=version.number,
-            time=now,
-            latency_ms=latency_ms,
-            source=source,
-            status="error",
-            code=code,
-            role=route.role,
-            experiment=route.experiment,
-            unit=route.unit,
-        )
-        for id_, code in zip(new_ids(len(codes)), codes.values(), strict=True)
-    ]
+    common = replace(_common(route, datetime.now(UTC), latency_ms, source), status="error")
+    return [replace(common, id=id_, code=code) for id_, code in zip(new_ids(len(codes)), codes.values(), strict=True)]
 
 
 def _since(began: float) -> float:

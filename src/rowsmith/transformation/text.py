@@ -66,8 +66,8 @@ def fill_by_different_values(series: pl.Series, out: Matrix, numbers: Callable[[
     if texts.is_empty():
         out[:] = np.nan
         return
-    places = pl.Series(range(len(texts)), dtype=pl.UInt32)
-    which = series.replace_strict(texts, places, default=None, return_dtype=pl.UInt32).fill_null(len(texts)).to_numpy()
+    places = series.cast(pl.Enum(texts)).to_physical().cast(pl.UInt32)
+    which = (places.fill_null(len(texts)) if places.null_count() else places).to_numpy()
     table = np.full((len(texts) + 1, out.shape[1]), np.nan, dtype=np.float32)
     table[:-1] = numbers(texts.to_list())
     out[:] = table[which]
