@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeAlias
 
 import polars as pl
@@ -107,7 +108,7 @@ def answer_rows(
     if log is not None:
         now = datetime.now(UTC)
         with step("log"):
-            _keep(log, _common(route, now, _since(began), source), ids, conforming, predictions)
+            _keep(log, _entry(route, now, _since(began), source), ids, conforming, predictions)
         if route.shadow is not None and shadows is not None:
             shadows.offer(Shadowed(route, route.shadow, rows, ids, now, log))
     return Answers(route.served, ids, predictions, conforming)
@@ -115,7 +116,7 @@ def answer_rows(
 
 def _keep(
     log: PredictionLog,
-    common: LogEntry,
+    entry: Callable[..., LogEntry],
     ids: Sequence[str],
     conforming: Sequence[ConformingRow],
     predictions: Sequence[Prediction],
@@ -123,17 +124,17 @@ def _keep(
     """The columns that the model looked at are kept: what else a caller sent is none of its business."""
     answers = [prediction.to_dict() for prediction in predictions]
     if isinstance(conforming, ConformingTable):
-        log.append_table(LogTable(common, ids, conforming.frame, answers))
+        log.append_table(LogTable(entry(id="-"), ids, conforming.frame, answers))
         return
     items = zip(ids, conforming, answers, strict=True)
-    log.append([replace(common, id=id_, inputs=item.row, answer=answer) for id_, item, answer in items])
+    log.append([entry(id=id_, inputs=item.row, answer=answer) for id_, item, answer in items])
 
 
-def _common(route: Route, now: datetime, latency_ms: float, source: Source) -> LogEntry:
-    """What the entries of a request have in common."""
+def _entry(route: Route, now: datetime, latency_ms: float, source: Source) -> Callable[..., LogEntry]:
+    """Makes entries of what a request's entries have in common, and what is given."""
     version = route.served.version
-    return LogEntry(
-        id="-",
+    return partial(
+        LogEntry,
         name=version.name,
         version=version.number,
         time=now,
@@ -149,8 +150,9 @@ def _refusals(route: Route, problem: Exception, latency_ms: float, source: Sourc
     """One for each row that was refused, with the code of its first fault; one where the model itself failed."""
     faults = problem.faults if isinstance(problem, SchemaError) else (Fault("internal", "", ""),)
     codes = {fault.row: fault.code for fault in reversed(faults)}
-    common = replace(_common(route, datetime.now(UTC), latency_ms, source), status="error")
-    return [replace(common, id=id_, code=code) for id_, code in zip(new_ids(len(codes)), codes.values(), strict=True)]
+    entry = _entry(route, datetime.now(UTC), latency_ms, source)
+    ids = new_ids(len(codes))
+    return [entry(id=id_, status="error", code=code) for id_, code in zip(ids, codes.values(), strict=True)]
 
 
 def _since(began: float) -> float:
