@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from rowsmith.workflows.project import Project, open_project
 from tests.servers import PostgresServer
 from tests.serving.browsing import Server, running
-from tests.serving.killing import BIRTH_SECONDS, Load, check, kill_workers, rounds
+from tests.serving.killing import BIRTH_SECONDS, Load, check, kill_workers, rounds, wait_for_answers
 from tests.serving.models import NAME, a_row, make_project
 
 ROUNDS = 3
@@ -51,6 +52,20 @@ def test_a_server_that_is_killed(tmp_path: Path) -> None:
     finally:
         servers[-1].stop()
     check(load.acknowledged, stored(open_project(tmp_path)))
+
+
+def test_busy_workers_end_with_the_server_that_started_them(tmp_path: Path) -> None:
+    make_project(tmp_path, "default")
+    server = Server(tmp_path)
+    workers = psutil.Process(server.process.pid).children(recursive=True)
+    with Load(server.address) as load:
+        wait_for_answers(load, 50)
+        server.process.kill()
+        _, alive = psutil.wait_procs(workers, timeout=8)
+        for worker in alive:
+            worker.kill()
+    server.process.communicate()
+    assert alive == [], "they keep the port and answer for nobody"
 
 
 @pytest.mark.postgresql
