@@ -196,8 +196,8 @@ def _start_jobs(app: Flask) -> None:
     app.extensions[KEY].jobs.start()
 
 
-ORPHAN_SECONDS = 10.0
-"""That a worker whose parent is gone may take to end what it has begun."""
+ORPHAN_SECONDS = 2.0
+"""That a worker whose parent is gone may take to end what it has begun; the next server waits longer for the port."""
 
 
 def _end_with(parent: Any) -> None:
