@@ -28,6 +28,31 @@ class Migration:
     postgresql: tuple[str, ...] = ()
 
 
+def _append_only_sqlite(table: str, same_key: str, said: str) -> tuple[str, ...]:
+    return (
+        f"CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table} BEGIN SELECT RAISE(ABORT, '{said}'); END",
+        f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} BEGIN SELECT RAISE(ABORT, '{said}'); END",
+        # INSERT OR REPLACE deletes without firing the trigger above.
+        f"""
+        CREATE TRIGGER {table}_no_replace BEFORE INSERT ON {table}
+        WHEN EXISTS (SELECT 1 FROM {table} WHERE {same_key}) BEGIN SELECT RAISE(ABORT, '{said}'); END
+        """,
+    )
+
+
+def _append_only_postgresql(table: str, function: str, said: str) -> tuple[str, ...]:
+    return (
+        f"""
+        CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION '{said}'; END $$
+        """,
+        f"""
+        CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}
+        FOR EACH STATEMENT EXECUTE FUNCTION {function}()
+        """,
+    )
+
+
 REGISTRY = Migration(
     1,
     "model versions and the ledger of champions",
@@ -63,32 +88,10 @@ REGISTRY = Migration(
         )
         """,
     ),
-    sqlite=(
-        """
-        CREATE TRIGGER rowsmith_ledger_no_update BEFORE UPDATE ON rowsmith_ledger
-        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END
-        """,
-        """
-        CREATE TRIGGER rowsmith_ledger_no_delete BEFORE DELETE ON rowsmith_ledger
-        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END
-        """,
-        # INSERT OR REPLACE deletes without firing the trigger above.
-        """
-        CREATE TRIGGER rowsmith_ledger_no_replace BEFORE INSERT ON rowsmith_ledger
-        WHEN EXISTS (SELECT 1 FROM rowsmith_ledger WHERE name = NEW.name AND position = NEW.position)
-        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END
-        """,
+    sqlite=_append_only_sqlite(
+        "rowsmith_ledger", "name = NEW.name AND position = NEW.position", "the ledger is append-only"
     ),
-    postgresql=(
-        """
-        CREATE FUNCTION rowsmith_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$
-        """,
-        """
-        CREATE TRIGGER rowsmith_ledger_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON rowsmith_ledger
-        FOR EACH STATEMENT EXECUTE FUNCTION rowsmith_refuse_change()
-        """,
-    ),
+    postgresql=_append_only_postgresql("rowsmith_ledger", "rowsmith_refuse_change", "the ledger is append-only"),
 )
 
 PREDICTION_LOG = Migration(
@@ -150,30 +153,11 @@ TRAFFIC = Migration(
         "ALTER TABLE rowsmith_predictions ADD COLUMN unit TEXT",
         "ALTER TABLE rowsmith_predictions ADD COLUMN shadow_of TEXT",
     ),
-    sqlite=(
-        """
-        CREATE TRIGGER rowsmith_traffic_no_update BEFORE UPDATE ON rowsmith_traffic
-        BEGIN SELECT RAISE(ABORT, 'the events of traffic are append-only'); END
-        """,
-        """
-        CREATE TRIGGER rowsmith_traffic_no_delete BEFORE DELETE ON rowsmith_traffic
-        BEGIN SELECT RAISE(ABORT, 'the events of traffic are append-only'); END
-        """,
-        """
-        CREATE TRIGGER rowsmith_traffic_no_replace BEFORE INSERT ON rowsmith_traffic
-        WHEN EXISTS (SELECT 1 FROM rowsmith_traffic WHERE name = NEW.name AND position = NEW.position)
-        BEGIN SELECT RAISE(ABORT, 'the events of traffic are append-only'); END
-        """,
+    sqlite=_append_only_sqlite(
+        "rowsmith_traffic", "name = NEW.name AND position = NEW.position", "the events of traffic are append-only"
     ),
-    postgresql=(
-        """
-        CREATE FUNCTION rowsmith_refuse_traffic_change() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN RAISE EXCEPTION 'the events of traffic are append-only'; END $$
-        """,
-        """
-        CREATE TRIGGER rowsmith_traffic_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON rowsmith_traffic
-        FOR EACH STATEMENT EXECUTE FUNCTION rowsmith_refuse_traffic_change()
-        """,
+    postgresql=_append_only_postgresql(
+        "rowsmith_traffic", "rowsmith_refuse_traffic_change", "the events of traffic are append-only"
     ),
 )
 
@@ -207,31 +191,8 @@ ACCESS = Migration(
         )
         """,
     ),
-    sqlite=(
-        """
-        CREATE TRIGGER rowsmith_audit_no_update BEFORE UPDATE ON rowsmith_audit
-        BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END
-        """,
-        """
-        CREATE TRIGGER rowsmith_audit_no_delete BEFORE DELETE ON rowsmith_audit
-        BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END
-        """,
-        """
-        CREATE TRIGGER rowsmith_audit_no_replace BEFORE INSERT ON rowsmith_audit
-        WHEN EXISTS (SELECT 1 FROM rowsmith_audit WHERE position = NEW.position)
-        BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END
-        """,
-    ),
-    postgresql=(
-        """
-        CREATE FUNCTION rowsmith_refuse_audit_change() RETURNS trigger LANGUAGE plpgsql AS $$
-        BEGIN RAISE EXCEPTION 'the audit is append-only'; END $$
-        """,
-        """
-        CREATE TRIGGER rowsmith_audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON rowsmith_audit
-        FOR EACH STATEMENT EXECUTE FUNCTION rowsmith_refuse_audit_change()
-        """,
-    ),
+    sqlite=_append_only_sqlite("rowsmith_audit", "position = NEW.position", "the audit is append-only"),
+    postgresql=_append_only_postgresql("rowsmith_audit", "rowsmith_refuse_audit_change", "the audit is append-only"),
 )
 
 LOG_FILES = Migration(

@@ -9,12 +9,20 @@ import numpy as np
 from rowsmith.blend import LEAST_PROBABILITY
 from rowsmith.conversion.onnx.columns import REFUSED
 from rowsmith.conversion.onnx.graph import Graph
-from rowsmith.conversion.onnx.trees import ensemble, of_splits, of_text, symmetric
+from rowsmith.conversion.onnx.trees import ensemble, of_splits, symmetric
 from rowsmith.conversion.onnx.views import dense, one_hot, target_encoded
 from rowsmith.errors import UsageError
 from rowsmith.state import State
 from rowsmith.training import calibration
-from rowsmith.training.families import adapters, forest, linear, neural_learner, symmetric_trees, tree_learner
+from rowsmith.training.families import (
+    adapters,
+    forest,
+    linear,
+    neural_learner,
+    symmetric_trees,
+    tree_learner,
+    tree_text,
+)
 from rowsmith.training.families.exact import on_a_grid
 from rowsmith.training.families.links import LARGEST_SUM
 from rowsmith.training.families.neural_network import MISH_LIMIT, SELU_ALPHA, SELU_SCALE
@@ -84,7 +92,7 @@ def _trees(graph: Graph, matrix: str, learner: State) -> str:
     task = Task(learner.data["task"])
     outputs = learner.data["classes"] if task is Task.MULTICLASS else 1
     matrix = target_encoded(graph, matrix, learner.children.get("encoding"))
-    trees = list(of_text(learner.blobs["trees"].decode()))
+    trees = list(of_splits(*tree_text.splits_of(learner.blobs["trees"].decode())))
     sums = ensemble(graph, matrix, trees, [i % outputs for i in range(len(trees))], outputs)
     return _linked(graph, graph.times(sums, graph.constant(learner.data.get("unit", 1.0))), task)
 

@@ -20,7 +20,6 @@ TOLERANCE = 1e-6
 """How far probabilities may be apart, and numbers in relation to what is usual."""
 ROWS_AT_ONCE = 4096
 PREDICTION, PROBABILITIES, LOW, HIGH = "prediction", "probabilities", "low", "high"
-TEXT_KINDS = frozenset({ColumnKind.CATEGORY, ColumnKind.TEXT})
 
 
 def converted(model: TrainedModel, *, name: str, facts: dict[str, str]) -> Any:

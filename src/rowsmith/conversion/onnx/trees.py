@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,14 +10,11 @@ import numpy as np
 from onnx import numpy_helper
 
 from rowsmith.conversion.onnx.graph import ML, Graph
-from rowsmith.errors import UsageError
 from rowsmith.training.families.node_table import Splits
-from rowsmith.training.families.trees import DEFAULT_LEFT, IS_CATEGORY, MISSING_IS_NAN
 from rowsmith.types import Array
 
 AT_MOST, ABOVE, ONE_OF = 0, 3, 6
 """Modes of a node: when a row goes to the child of truth."""
-MISSING_KIND = 12
 SUM, NOTHING_AFTER = 1, 0
 
 
@@ -94,54 +90,28 @@ def _joined(trees: Sequence[Nodes], name: str) -> Array:
 
 
 def of_splits(splits: Splits, values: Array) -> Iterator[Nodes]:
-    """Trees without categories; `values`, shape (all leaves,), are what their leaves hold."""
-    cuts = np.cumsum(splits.nodes)[:-1]
-    columns = (splits.column, splits.threshold.astype(np.float64), splits.left, splits.right, splits.missing_left)
-    parts = [np.split(column, cuts) for column in columns]
-    held = np.split(values, np.cumsum(splits.leaves)[:-1])
-    for column, threshold, left, right, missing_left, value in zip(*parts, held, strict=True):
-        modes = np.full(len(column), AT_MOST)
-        yield Nodes(column, threshold, modes, left, right, missing_left.astype(np.int64), value)
-
-
-def of_text(text: str) -> Iterator[Nodes]:
-    """The trees of LightGBM's text form, whose leaves are counted in units. Raises UsageError for linear leaves."""
-    for block in re.split(r"\nTree=\d+\n", text[: text.index("end of trees")])[1:]:
-        fields = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        if fields.get("is_linear", "0") != "0":
-            raise UsageError("leaves that hold linear models have no form in ONNX")
-        yield _of_fields(fields)
-
-
-def _of_fields(fields: dict[str, str]) -> Nodes:
-    value = np.array(fields["leaf_value"].split(), dtype=np.float64)
-    if int(fields["num_leaves"]) < 2:
-        nothing = np.zeros(0, dtype=np.int64)
-        return Nodes(nothing, np.zeros(0), nothing, nothing, nothing, nothing, value)
-    decision = _numbers(fields, "decision_type")
-    split = np.array(fields["threshold"].split(), dtype=np.float64)
-    is_category = decision & IS_CATEGORY != 0
-    missing_is_nan = decision & MISSING_KIND == MISSING_IS_NAN
-    # Where training saw nothing missing, LightGBM takes it for 0; a missing category goes to the right.
-    missing_is_true = np.where(missing_is_nan, decision & DEFAULT_LEFT != 0, split >= 0) & ~is_category
-    levels: tuple[Array, ...] = ()
-    if is_category.any():
-        bounds, words = _numbers(fields, "cat_boundaries"), _numbers(fields, "cat_threshold")
-        levels = tuple(_levels(words[bounds[i] : bounds[i + 1]]) for i in split[is_category].astype(int))
-    return Nodes(
-        _numbers(fields, "split_feature"),
-        np.where(is_category, 0.0, split),
+    """Tree by tree; `values`, shape (all leaves,), are what their leaves hold."""
+    is_category = splits.is_category
+    if is_category is None:
+        is_category = np.zeros(len(splits.column), dtype=bool)
+    set_place = splits.set_place if splits.set_place is not None else np.zeros(len(is_category), dtype=np.int64)
+    columns = (
+        splits.column,
+        np.where(is_category, 0.0, splits.threshold),
         np.where(is_category, ONE_OF, AT_MOST),
-        _numbers(fields, "left_child"),
-        _numbers(fields, "right_child"),
-        missing_is_true.astype(np.int64),
-        value,
-        levels,
+        splits.left,
+        splits.right,
+        # A missing category is in no set.
+        (splits.missing_left & ~is_category).astype(np.int64),
+        set_place,
     )
-
-
-def _numbers(fields: dict[str, str], name: str) -> Array:
-    return np.array(fields[name].split(), dtype=np.int64)
+    cuts = np.cumsum(splits.nodes)[:-1]
+    held = np.split(values, np.cumsum(splits.leaves)[:-1])
+    parts = [np.split(column, cuts) for column in columns]
+    for column, split, mode, left, right, missing, places, value in zip(*parts, held, strict=True):
+        starts = places[mode == ONE_OF].tolist()
+        levels = tuple(_levels(splits.sets[start + 1 : start + 1 + int(splits.sets[start])]) for start in starts)
+        yield Nodes(column, split, mode, left, right, missing, value, levels)
 
 
 def _levels(words: Array) -> Array:

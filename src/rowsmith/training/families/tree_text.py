@@ -17,7 +17,14 @@ MISSING = MISSING_IS_ZERO | MISSING_IS_NAN
 
 
 def node_table(text: str, outputs: int) -> NodeTable:
-    """Trees in the text as a table; tree i adds to output i % outputs.
+    """Trees in the text as a table; tree i adds to output i % outputs. Raises ArtifactError as `splits_of` does."""
+    splits, values = splits_of(text)
+    trees = np.arange(len(splits.leaves))
+    return NodeTable.of(splits, np.arange(len(values)), values, 1, trees % outputs, outputs)
+
+
+def splits_of(text: str) -> tuple[Splits, Vector]:
+    """The trees in the text, and what their leaves hold, shape (all leaves,).
 
     Raises ArtifactError for text that is not such a model.
     """
@@ -30,8 +37,7 @@ def node_table(text: str, outputs: int) -> NodeTable:
         raise ArtifactError(f"these are not trees: {error}") from error
     if len(leaves) != len(fields["Tree"]):
         raise ArtifactError("these are not trees: one does not say how many leaves it has")
-    places = np.arange(len(values))
-    return NodeTable.of(splits, places, values, 1, np.arange(len(leaves)) % outputs, outputs)
+    return splits, values
 
 
 def _fields(text: str) -> dict[str, list[str]]:

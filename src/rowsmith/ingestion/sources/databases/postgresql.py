@@ -15,7 +15,7 @@ from rowsmith.errors import RecipeError
 from rowsmith.ingestion.sources.address import scheme_of, shown
 from rowsmith.ingestion.sources.cursor import Cursor, as_text
 from rowsmith.ingestion.sources.databases.faults import translated
-from rowsmith.ingestion.sources.databases.question import Dialect, Question, question_of, require_names
+from rowsmith.ingestion.sources.databases.question import Dialect, Question, none_named, question_of, require_names
 from rowsmith.ingestion.sources.protocol import Context, Opened
 from rowsmith.recipe_data import DataSection
 from rowsmith.types import JsonObject
@@ -86,12 +86,7 @@ class PostgreSQL:
     def _opened(self, connection: _Connection, options: DataSection, context: Context) -> Opened:
         question = question_of(options, context, DIALECT)
         if question is None:
-            raise RecipeError(
-                "a database holds many tables, and none is named",
-                where=connection.where,
-                allowed=", ".join(connection.tables()) or "there are no tables that this user sees",
-                next_step="name one with --table, or a query with --query",
-            )
+            raise none_named(connection.where, connection.tables())
         cursor = Cursor(options.incremental, context.since)
         table = PostgresTable(connection, question, cursor)
         expected = connection.estimate(question) if cursor.start is None else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rowsmith.errors import RecipeError, SourceError
@@ -73,6 +73,16 @@ def question_of(options: DataSection, context: Context, dialect: Dialect) -> Que
     query = _bound(text, params, dialect)
     _require_reading(query)
     return Question(f"(\n{query}\n) AS asked", None, {"query": text, "params": dict(sql.params)})
+
+
+def none_named(where: str, tables: Sequence[str]) -> RecipeError:
+    """What a database is answered that holds these tables, where nobody says which of them is meant."""
+    return RecipeError(
+        "a database holds many tables, and none is named",
+        where=where,
+        allowed=", ".join(tables) or "there are no tables that this user sees",
+        next_step="name one with --table, or a query with --query",
+    )
 
 
 def _name_parts(table: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from rowsmith.errors import RecipeError, SourceError
+from rowsmith.errors import SourceError
 from rowsmith.ingestion.sources.address import scheme_of, shown
 from rowsmith.ingestion.sources.cursor import Cursor, as_text
 from rowsmith.ingestion.sources.databases import mysql_types
@@ -20,6 +20,7 @@ from rowsmith.ingestion.sources.databases.question import (
     TOKEN_WITH_BACKSLASHES,
     Dialect,
     Question,
+    none_named,
     question_of,
     require_names,
 )
@@ -74,12 +75,7 @@ class DatabaseServer:
     def _opened(self, connection: Connection, options: DataSection, context: Context) -> Opened:
         question = question_of(options, context, connection.dialect)
         if question is None:
-            raise RecipeError(
-                "a database holds many tables, and none is named",
-                where=connection.where,
-                allowed=", ".join(connection.tables()) or "there are no tables that this user sees",
-                next_step="name one with --table, or a query with --query",
-            )
+            raise none_named(connection.where, connection.tables())
         cursor = Cursor(options.incremental, context.since)
         kind = MySqlTable if connection.is_pymysql else SpooledTable
         return Opened(kind(connection, question, cursor), mark=cursor.mark, only_new=cursor.start is not None)
