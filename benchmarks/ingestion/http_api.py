@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import orjson
 
+from rowsmith.ingestion.keeping.folder import FolderStore
 from rowsmith.ingestion.snapshot import SnapshotStore
 from rowsmith.ingestion.sources import read_batches
 from rowsmith.recipe_data import DataSection
@@ -87,7 +88,7 @@ def reading(url: str) -> int:
 def snapshot(url: str) -> int:
     read = read_batches(url, DataSection.model_validate({"http": {"paging": "page"}}))
     with tempfile.TemporaryDirectory() as folder:
-        return SnapshotStore(Path(folder)).add(read.batches, source=url).rows
+        return SnapshotStore(FolderStore(Path(folder))).add(read.batches, source=url).rows
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.s3 import KEYS, S3Server
 
+from rowsmith.ingestion.keeping.folder import FolderStore
 from rowsmith.ingestion.snapshot import SnapshotStore
 from rowsmith.ingestion.sources import Context, Secrets, read_batches
 from rowsmith.recipe_data import DataSection
@@ -71,7 +72,7 @@ def as_batches(server: S3Server) -> int:
 def snapshot(server: S3Server) -> int:
     reading = source(server)
     with tempfile.TemporaryDirectory() as folder:
-        store = SnapshotStore(Path(folder))
+        store = SnapshotStore(FolderStore(Path(folder)))
         return store.add(reading.batches, source=reading.description).rows  # type: ignore[attr-defined]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from rowsmith.ingestion.keeping.folder import FolderStore
 from rowsmith.ingestion.snapshot import SnapshotStore
 from rowsmith.workflows.project import open_project
 from rowsmith.workflows.reading import take_snapshot
@@ -52,13 +53,14 @@ def killed(root: Path, seconds: float) -> bool:
         return program.wait() == -signal.SIGKILL
 
 
-def require_whole(store: SnapshotStore) -> None:
+def require_whole(root: Path) -> None:
     """Every snapshot can be read with its hashes checked, no two parts too many, nothing half-written."""
+    store = SnapshotStore(FolderStore(root))
     parts = {f"{part.sha256}.parquet" for found in store.list() for part in found.parts}
     for found in store.list():
         store.read(found)
-    assert {path.name for path in (store.root / "parts").iterdir()} == parts
-    assert not any((store.root / "incoming").iterdir())
+    assert {path.name for path in (root / "parts").iterdir()} == parts
+    assert not any((root / "incoming").iterdir())
 
 
 def torture(root: Path, kills: int, seed: int) -> int:
@@ -71,7 +73,7 @@ def torture(root: Path, kills: int, seed: int) -> int:
         struck += killed(root, dice.uniform(0, 0.4 if version == 0 else 0.15))
         project = open_project(root)
         found = take_snapshot(project)
-        require_whole(SnapshotStore(project.snapshots.root))
+        require_whole(project.store / "snapshots")
         with sqlite3.connect(root / "rows.db") as connection:
             expected = connection.execute("SELECT id, v, version FROM t ORDER BY id").fetchall()
         connection.close()

@@ -15,6 +15,7 @@ from rowsmith.conform.plain import plain_type
 from rowsmith.errors import RecipeError, SourceError
 from rowsmith.ingestion import merge, row_hash, snapshot
 from rowsmith.ingestion.feeds import FeedStore
+from rowsmith.ingestion.keeping.folder import FolderStore
 from rowsmith.ingestion.refresh import Refreshed, refresh
 from rowsmith.ingestion.snapshot import SnapshotStore
 from rowsmith.ingestion.sources.cursor import Cursor
@@ -29,7 +30,8 @@ class Place:
     """A store and a table that changes, read as a database would be: from the cursor's value on."""
 
     def __init__(self, root: Path, **options: object) -> None:
-        self.store = SnapshotStore(root / "snapshots")
+        self.store = SnapshotStore(FolderStore(root / "snapshots"))
+        self.root = root
         self.feeds = FeedStore(root / "feeds")
         self.options = IncrementalSection.model_validate(options)
         self.batch_rows = 3
@@ -70,7 +72,7 @@ def table(*rows: Sequence[Any]) -> pl.DataFrame:
 
 def is_as_if_read_at_once(place: Place, refreshed: Refreshed) -> bool:
     """The id is that of the rows, however they came together."""
-    other = SnapshotStore(place.store.root.parent / "other")
+    other = SnapshotStore(FolderStore(place.root / "other"))
     return other.add([place.store.read(refreshed.snapshot)], source="x").id == refreshed.snapshot.id
 
 
@@ -256,6 +258,6 @@ def rows_of(rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
 def test_a_pruned_snapshot_is_read_anew(tmp_path: Path) -> None:
     place = Place(tmp_path, cursor="at")
     first = place.read(table((1, 0, 1.0)))
-    (place.store.root / "manifests" / f"{first.snapshot.id}.json").unlink()
+    (place.root / "snapshots" / "manifests" / f"{first.snapshot.id}.json").unlink()
     found = place.read(table((1, 0, 1.0), (2, 1, 2.0)))
     assert found.before is None and found.added == 2

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from rowsmith.conform.plain import type_name
 from rowsmith.errors import NotFoundError, SourceError, StorageError
 from rowsmith.ingestion import row_hash, snapshot
+from rowsmith.ingestion.keeping.folder import FolderStore
 from rowsmith.ingestion.row_hash import RowHash
 from rowsmith.ingestion.snapshot import SnapshotStore
 from rowsmith.types import Progress
@@ -27,11 +28,22 @@ TABLE = people(1000)
 
 @pytest.fixture
 def store(tmp_path: Path) -> SnapshotStore:
-    return SnapshotStore(tmp_path / "snapshots")
+    return in_folder(tmp_path / "snapshots")
+
+
+def in_folder(root: Path) -> SnapshotStore:
+    return SnapshotStore(FolderStore(root))
+
+
+def root_of(store: SnapshotStore) -> Path:
+    assert isinstance(store.kept, FolderStore)
+    return store.kept.root
 
 
 def files(store: SnapshotStore) -> set[str]:
-    return {path.relative_to(store.root).as_posix() for path in store.root.rglob("*") if path.is_file()} - {"lock"}
+    return {path.relative_to(root_of(store)).as_posix() for path in root_of(store).rglob("*") if path.is_file()} - {
+        "lock"
+    }
 
 
 def logical_hash(frame: pl.DataFrame, *cuts: int) -> str:
@@ -76,7 +88,7 @@ def test_an_append_shares_the_parts_and_is_the_whole(store: SnapshotStore, monke
     assert second.parent == first.id
     assert second.parts[: len(first.parts)] == first.parts
     assert store.read(second).equals(TABLE)
-    assert second.id == SnapshotStore(store.root.parent / "other").add([TABLE], source="all").id
+    assert second.id == in_folder(root_of(store).parent / "other").add([TABLE], source="all").id
 
 
 def test_an_append_takes_the_columns_in_any_order_and_the_types_of_its_parent(store: SnapshotStore) -> None:
@@ -141,7 +153,7 @@ def test_snapshots_are_found_by_as_much_of_their_id_as_is_needed(store: Snapshot
 @pytest.mark.parametrize("damage", ["change", "cut", "remove"])
 def test_damaged_parts_are_not_read(store: SnapshotStore, damage: str) -> None:
     made = store.add([TABLE], source="x")
-    (path,) = (store.root / "parts").iterdir()
+    (path,) = (root_of(store) / "parts").iterdir()
     content = bytearray(path.read_bytes())
     content[50] ^= 1
     match damage:
@@ -158,7 +170,7 @@ def test_damaged_parts_are_not_read(store: SnapshotStore, damage: str) -> None:
 @pytest.mark.parametrize("text", ["{", "{}", '{"format": 2}', "[]"])
 def test_damaged_manifests_are_named(store: SnapshotStore, text: str) -> None:
     made = store.add([TABLE], source="x")
-    path = store.root / "manifests" / f"{made.id}.json"
+    path = root_of(store) / "manifests" / f"{made.id}.json"
     path.write_text(text)
     with pytest.raises(StorageError, match=made.id):
         store.get(made.id)
@@ -168,6 +180,7 @@ WRITER = """
 import sys, time
 from pathlib import Path
 from rowsmith.ingestion import snapshot
+from rowsmith.ingestion.keeping.folder import FolderStore
 from tests.ingestion.tables import people
 snapshot.PART_ROWS = 10
 def batches():
@@ -175,17 +188,16 @@ def batches():
         yield batch
     print("written", flush=True)
     sys.stdin.readline()
-made = snapshot.SnapshotStore(Path(sys.argv[1])).add(batches(), source="slow")
+made = snapshot.SnapshotStore(FolderStore(Path(sys.argv[1]))).add(batches(), source="slow")
 print(made.id, flush=True)
 """
 
 
 def writing(store: SnapshotStore) -> subprocess.Popen[str]:
     """A program that has written all parts of a snapshot, and publishes it when it is told to."""
-    root = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": str(root)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     program = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(store.root)],
+        [sys.executable, "-c", WRITER, str(root_of(store))],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -198,14 +210,14 @@ def writing(store: SnapshotStore) -> subprocess.Popen[str]:
 def test_what_a_killed_program_left_is_removed(store: SnapshotStore) -> None:
     kept = store.add([TABLE[:5]], source="kept")
     # As a program leaves it that dies between its parts and its manifest.
-    orphan = store.root / "parts" / f"{'0' * 64}.parquet"
+    orphan = root_of(store) / "parts" / f"{'0' * 64}.parquet"
     with writing(store) as program:
         program.send_signal(signal.SIGKILL)
         program.wait()
     orphan.write_bytes(b"PAR1")
-    assert any((store.root / "incoming").iterdir())
-    reopened = SnapshotStore(store.root)
-    assert not any((store.root / "incoming").iterdir())
+    assert any((root_of(store) / "incoming").iterdir())
+    reopened = in_folder(root_of(store))
+    assert not any((root_of(store) / "incoming").iterdir())
     assert not orphan.exists()
     assert reopened.list() == (kept,)
     assert reopened.read(kept).equals(TABLE[:5])
@@ -213,20 +225,20 @@ def test_what_a_killed_program_left_is_removed(store: SnapshotStore) -> None:
 
 def test_nothing_is_removed_while_a_manifest_is_damaged(store: SnapshotStore) -> None:
     made = store.add([TABLE], source="x")
-    manifest = store.root / "manifests" / f"{made.id}.json"
+    manifest = root_of(store) / "manifests" / f"{made.id}.json"
     text = manifest.read_text()
     manifest.write_text("{")
-    (store.root / "incoming" / "abandoned").mkdir(parents=True)
-    SnapshotStore(store.root)
+    (root_of(store) / "incoming" / "abandoned").mkdir(parents=True)
+    in_folder(root_of(store))
     manifest.write_text(text)
-    assert SnapshotStore(store.root).read(made).equals(TABLE)
+    assert in_folder(root_of(store)).read(made).equals(TABLE)
 
 
 def test_opening_does_not_disturb_one_that_writes(store: SnapshotStore) -> None:
     with writing(store) as program:
-        SnapshotStore(store.root).add([TABLE], source="meanwhile")
+        in_folder(root_of(store)).add([TABLE], source="meanwhile")
         out, _ = program.communicate("go\n")
-    made = SnapshotStore(store.root).get(out.strip())
+    made = in_folder(root_of(store)).get(out.strip())
     assert store.read(made).equals(people(100))
     assert len(store.list()) == 2
 
@@ -235,7 +247,7 @@ def test_several_writers_at_once(store: SnapshotStore) -> None:
     made: list[str] = []
 
     def write(rows: int) -> None:
-        made.append(SnapshotStore(store.root).add(TABLE[:rows].iter_slices(9), source="x").id)
+        made.append(in_folder(root_of(store)).add(TABLE[:rows].iter_slices(9), source="x").id)
 
     threads = [threading.Thread(target=write, args=(rows,)) for rows in (50, 50, 60, 70, 70, 80)]
     for thread in threads:
@@ -245,7 +257,7 @@ def test_several_writers_at_once(store: SnapshotStore) -> None:
     assert len(made) == 6
     assert sorted(snapshot.rows for snapshot in store.list()) == [50, 60, 70, 80]
     assert all(store.read(snapshot).equals(TABLE[: snapshot.rows]) for snapshot in store.list())
-    assert not any((store.root / "incoming").iterdir())
+    assert not any((root_of(store) / "incoming").iterdir())
 
 
 FRAMES = st.lists(

@@ -23,6 +23,14 @@ STRING = pl.String()
 DATE = pl.Date()
 NULL = pl.Null()
 MICROSECONDS = 1_000_000
+PLAIN_TYPES: Mapping[str, pl.DataType] = {
+    "Int64": INT64,
+    "Float64": FLOAT64,
+    "Boolean": BOOLEAN,
+    "String": STRING,
+    "Date": DATE,
+    "Datetime": pl.Datetime("us"),
+}
 WIDE_INTEGERS = (pl.UInt64, pl.Int128, pl.UInt128)
 
 
@@ -44,6 +52,13 @@ def type_name(dtype: pl.DataType) -> str:
     if isinstance(dtype, pl.Datetime):
         return f"Datetime[{dtype.time_zone}]" if dtype.time_zone else "Datetime"
     return type(dtype).__name__
+
+
+def named_type(name: str) -> pl.DataType:
+    """The plain type of a name that `type_name` gave."""
+    if name.startswith("Datetime["):
+        return pl.Datetime("us", name.removeprefix("Datetime[").removesuffix("]"))
+    return PLAIN_TYPES[name]
 
 
 def final_type(dtype: pl.DataType) -> pl.DataType:

@@ -15,7 +15,7 @@ import polars as pl
 from rowsmith.conform.plain import type_name
 from rowsmith.errors import SourceError
 from rowsmith.ingestion.row_hash import BLOCK_ROWS, RowHash, hash_block
-from rowsmith.ingestion.snapshot import Part, Snapshot, SnapshotStore, fitted, write_part
+from rowsmith.ingestion.snapshot import Part, Snapshot, SnapshotStore, fitted, scan_parts, write_part
 from rowsmith.types import JsonObject
 
 CHUNK_ROWS = 1 << 19
@@ -69,7 +69,7 @@ class _Merge:
         self._replaces = replaces
         self._source = source
         self._dirty: set[int] = set()
-        self._types = dict(store.scan(parent, verified=False).collect_schema())
+        self._types = store.types(parent)
         self.added = self.replaced = 0
 
     def take(self, chunk: pl.DataFrame) -> None:
@@ -127,7 +127,7 @@ class _Merge:
     def snapshot(self, facts: JsonObject) -> Snapshot:
         columns = {name: type_name(dtype) for name, dtype in self._types.items()}
         rows = sum(part.rows for part in self._parts)
-        frame = pl.scan_parquet([self._path(part) for part in self._parts], glob=False, hive_partitioning=False)
+        frame = scan_parts([self._path(part) for part in self._parts])
         untouched = set(range(len(self._parent.blocks))) - self._dirty
         blocks = [
             self._parent.blocks[block]

@@ -212,7 +212,7 @@ def _agreed(
     store: SnapshotStore, reading: Reading, options: IncrementalSection, before: Snapshot
 ) -> tuple[Snapshot, Iterator[pl.DataFrame], SchemaChange]:
     """A parent and batches with the same columns, as the policy says."""
-    old: Mapping[str, pl.DataType] = store.scan(before, verified=False).collect_schema()
+    old: Mapping[str, pl.DataType] = store.types(before)
     change = compare(old, reading.columns)
     if not change:
         return before, reading.batches, change
@@ -255,8 +255,7 @@ def _unknown(
     again = pl.concat(overlap) if overlap else None
     if again is None or not again.height:
         return
-    types = store.scan(parent, verified=False).collect_schema()
-    again = brought_to(again, types, where=parent.source)
+    again = brought_to(again, store.types(parent), where=parent.source)
     lowest = again[column].min()
     known = store.scan(parent, verified=False).filter(pl.col(column) >= pl.lit(lowest)).collect()
     names = again.columns

@@ -1,11 +1,6 @@
 """Snapshots: tables as they were read, kept for ever under the hash of their rows.
 
-A store is a folder:
-
-    manifests/<id>.json      what a snapshot is; written last, in one step, so it is all there or not at all
-    parts/<sha256>.parquet   rows, named by the hash of the file; an append shares the parts of its parent
-    incoming/                parts that are being written; what a killed program left is removed on the next opening
-    lock                     held while a snapshot is published, and while leftovers are removed
+Where their manifests and parts lie, in a folder or in a bucket, is the matter of `keeping`.
 """
 
 from __future__ import annotations
@@ -14,7 +9,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -23,15 +18,16 @@ from typing import Any
 
 import polars as pl
 
-from rowsmith.conform.plain import common_type, final_type, plain_series, plain_type, type_name
+from rowsmith.conform.plain import common_type, final_type, named_type, plain_series, plain_type, type_name
 from rowsmith.errors import NotFoundError, SourceError, StorageError
-from rowsmith.ingestion.incoming import filled, locked, remove_abandoned
+from rowsmith.ingestion.keeping.protocol import PartStore
 from rowsmith.ingestion.row_hash import BLOCK_ROWS, RowHash
-from rowsmith.storage.files import sha256_of_file, write_atomically
+from rowsmith.storage.files import sha256_of_file
 from rowsmith.types import JsonObject, OnProgress, Progress, no_progress
 
 FORMAT = 1
 ID = re.compile(r"[0-9a-f]{1,64}")
+WHOLE_ID = re.compile(r"[0-9a-f]{64}")
 PART_BYTES = 1 << 26
 PART_ROWS = 1 << 20
 MAX_LISTED = 5
@@ -86,14 +82,9 @@ class Snapshot:
 class SnapshotStore:
     """Several programs may use one store at the same time. `now` tells the time that is written down."""
 
-    def __init__(self, root: Path, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self.root = root
+    def __init__(self, kept: PartStore, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.kept = kept
         self._now = now
-        self._manifests = root / "manifests"
-        self._parts = root / "parts"
-        self._incoming = root / "incoming"
-        self._lock = root / "lock"
-        self._remove_leftovers()
 
     def add(
         self,
@@ -125,29 +116,18 @@ class SnapshotStore:
     @contextmanager
     def filling(self) -> Iterator[Path]:
         """A folder for new parts, each under its own hash; gone when the block ends. Raises StorageError."""
-        with _translated(self.root), filled(self._incoming, self._lock) as folder:
+        with _translated(self.kept.where), self.kept.filling() as folder:
             yield folder
 
     def publish(self, folder: Path, snapshot: Snapshot) -> Snapshot:
         """Keep a snapshot whose new parts lie in `folder`; the one that is there already, if there is."""
-        with locked(self._lock):
-            manifest = self._manifests / f"{snapshot.id}.json"
-            if manifest.exists():
-                return self._read_manifest(snapshot.id)
-            self._parts.mkdir(parents=True, exist_ok=True)
-            for part in snapshot.parts:
-                written = folder / f"{part.sha256}.parquet"
-                if written.exists():
-                    os.replace(written, self._parts / written.name)
-                elif not self.path(part).exists():
-                    raise StorageError(
-                        "a part that this snapshot shares with another was removed meanwhile",
-                        where=str(self.path(part)),
-                        next_step="run the same again",
-                    )
-            text = json.dumps(snapshot.to_dict(), ensure_ascii=False, indent=1)
-            write_atomically(manifest, text)
-        return snapshot
+        text = json.dumps(snapshot.to_dict(), ensure_ascii=False, indent=1)
+        is_new = self.kept.publish(folder, snapshot.id, text, snapshot.parts)
+        return snapshot if is_new else self.get(snapshot.id)
+
+    def claim(self, snapshot: Snapshot) -> None:
+        """Say that this project needs it, wherever it came from. Raises StorageError where it is gone."""
+        self.kept.claim(snapshot.id)
 
     def now(self) -> str:
         """The time that is written down."""
@@ -155,14 +135,13 @@ class SnapshotStore:
 
     def get(self, id_or_prefix: str) -> Snapshot:
         """By id, or as much of its beginning as no other has. Raises NotFoundError, StorageError."""
-        ids = self._ids()
-        found = [name for name in ids if name.startswith(id_or_prefix)] if ID.fullmatch(id_or_prefix) else []
-        if len(found) == 1:
-            return self._read_manifest(found[0])
-        if found:
+        found = [id_or_prefix] if WHOLE_ID.fullmatch(id_or_prefix) else self._beginning_with(id_or_prefix)
+        if len(found) > 1:
             raise NotFoundError(
                 f"{len(found)} snapshots begin like this", received=id_or_prefix, next_step="give more of the id"
             )
+        for name, text in self.kept.texts(found).items():
+            return self._read_manifest(name, text)
         shown = ", ".join(snapshot.id[:12] for snapshot in self.list()[-MAX_LISTED:])
         raise NotFoundError("there is no such snapshot", received=id_or_prefix, allowed=shown or "none is kept yet")
 
@@ -171,81 +150,78 @@ class SnapshotStore:
 
         Without `verified` no hash is checked: for a look at a few rows of a large table.
         """
-        paths = [self._verified(part) if verified else self.path(part) for part in snapshot.parts]
-        return pl.scan_parquet(paths, glob=False, hive_partitioning=False)
+        return scan_parts(self.kept.paths(snapshot.parts, verified=verified))
 
     def batches(self, snapshot: Snapshot) -> Iterator[pl.DataFrame]:
         """The rows in order, a part at a time. Raises StorageError."""
         for part in snapshot.parts:
-            with _translated(self.root):
-                yield pl.read_parquet(self._verified(part), glob=False, hive_partitioning=False)
+            with _translated(self.kept.where):
+                (path,) = self.kept.paths([part])
+                yield pl.read_parquet(path, glob=False, hive_partitioning=False)
+
+    def types(self, snapshot: Snapshot) -> dict[str, pl.DataType]:
+        """The types of its columns, from its manifest alone."""
+        return {name: named_type(name_of_type) for name, name_of_type in snapshot.columns.items()}
 
     def verify(self, snapshot: Snapshot) -> None:
         """Compare the bytes of every part with their hash, and the rows with the id. Raises StorageError."""
         digest = RowHash(snapshot.columns)
-        for batch in self.batches(snapshot):
-            digest.update(batch)
+        for part in snapshot.parts:
+            with _translated(self.kept.where):
+                digest.update(pl.read_parquet(self.kept.recheck(part), glob=False, hive_partitioning=False))
         if digest.hexdigest() != snapshot.id:
             raise StorageError(
                 "the rows of this snapshot are not those that its name stands for",
-                where=str(self._manifests / f"{snapshot.id}.json"),
+                where=self.kept.shown(snapshot.id),
                 next_step="restore the manifest from a backup, or read the source again",
             )
 
-    def remove(self, ids: Iterable[str]) -> None:
-        """Forget snapshots, and remove the parts that no other has."""
-        with _translated(self.root), locked(self._lock):
-            for name in ids:
-                (self._manifests / f"{name}.json").unlink(missing_ok=True)
-                (self.root / "profiles" / f"{name}.json").unlink(missing_ok=True)
-            self._remove_unused_parts()
+    def needed_elsewhere(self, snapshots: Iterable[Snapshot]) -> set[str]:
+        """The ids of those that another project, or a machine with a registry of its own, has a claim to."""
+        return self.kept.needed_elsewhere([snapshot.id for snapshot in snapshots])
+
+    def remove(self, ids: Sequence[str], *, even_needed: bool = False) -> None:
+        """Forget snapshots, remove the parts that no other has, and what killed programs left."""
+        self.kept.remove(ids, even_needed=even_needed)
+        for name in ids:
+            self._profile_path(name).unlink(missing_ok=True)
 
     def profile_path(self, snapshot: Snapshot) -> Path:
         """Where others keep what they found out about a snapshot."""
-        return self.root / "profiles" / f"{snapshot.id}.json"
+        return self._profile_path(snapshot.id)
 
     def path(self, part: Part) -> Path:
-        """Where a part lies, whether it is there or not."""
-        return self._parts / f"{part.sha256}.parquet"
+        """A file of this machine with the rows of a part, whose hash is not checked."""
+        return self.kept.paths([part], verified=False)[0]
 
     def read(self, snapshot: Snapshot) -> pl.DataFrame:
         """The rows in order, in memory."""
-        with _translated(self.root):
+        with _translated(self.kept.where):
             return self.scan(snapshot).collect()
 
-    def _ids(self) -> list[str]:
-        if not self._manifests.is_dir():
-            return []
-        return sorted(path.stem for path in self._manifests.glob("*.json") if ID.fullmatch(path.stem))
+    def _profile_path(self, name: str) -> Path:
+        return self.kept.derived / "profiles" / f"{name}.json"
 
-    def _read_manifest(self, name: str) -> Snapshot:
-        path = self._manifests / f"{name}.json"
+    def _ids(self) -> list[str]:
+        return [name for name in self.kept.names() if ID.fullmatch(name)]
+
+    def _beginning_with(self, prefix: str) -> list[str]:
+        return [name for name in self._ids() if name.startswith(prefix)] if ID.fullmatch(prefix) else []
+
+    def _read_manifest(self, name: str, text: str) -> Snapshot:
+        where = self.kept.shown(name)
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = json.loads(text)
             if data["format"] != FORMAT:
                 raise StorageError(
                     "this snapshot has a format that this release does not know",
-                    where=str(path),
+                    where=where,
                     received=f"format {data['format']!r}",
                     allowed=f"format {FORMAT}",
                 )
             return Snapshot.from_dict(data)
-        except (OSError, ValueError, KeyError, TypeError) as problem:
-            raise StorageError(f"the manifest of this snapshot cannot be read: {problem}", where=str(path)) from problem
-
-    def _verified(self, part: Part) -> Path:
-        path = self.path(part)
-        if not path.is_file():
-            raise StorageError(
-                "a part of this snapshot is missing", where=str(path), next_step="restore it from a backup"
-            )
-        if path.stat().st_size != part.bytes or sha256_of_file(path) != part.sha256:
-            raise StorageError(
-                "a part of this snapshot was changed after it was written",
-                where=str(path),
-                next_step="restore it from a backup, or remove it and read the source again",
-            )
-        return path
+        except (ValueError, KeyError, TypeError) as problem:
+            raise StorageError(f"the manifest of this snapshot cannot be read: {problem}", where=where) from problem
 
     def _tail(self, parent: Snapshot | None) -> pl.DataFrame | None:
         """The rows after the last whole block, which the hash of an append begins with."""
@@ -255,35 +231,17 @@ class SnapshotStore:
         parts: list[Part] = []
         while sum(part.rows for part in parts) < wanted or not parts:
             parts.insert(0, parent.parts[-1 - len(parts)])
-        frame = pl.scan_parquet([self._verified(part) for part in parts], glob=False, hive_partitioning=False)
-        return frame.slice(sum(part.rows for part in parts) - wanted).collect()
-
-    def _remove_leftovers(self) -> None:
-        """What a program that was killed while it wrote has left, without disturbing one that still writes."""
-        if not self._incoming.is_dir() or not any(self._incoming.iterdir()):
-            return
-        with _translated(self.root), locked(self._lock):
-            if not remove_abandoned(self._incoming) or not self._parts.is_dir():
-                return
-            self._remove_unused_parts()
-
-    def _remove_unused_parts(self) -> None:
-        """Call it while holding the lock."""
-        try:
-            used = {f"{part.sha256}.parquet" for snapshot in self.list() for part in snapshot.parts}
-        except StorageError:
-            # With a damaged manifest nobody knows which parts are used.
-            return
-        for path in self._parts.iterdir() if self._parts.is_dir() else ():
-            if path.name not in used:
-                path.unlink()
-        for path in self._manifests.glob(".*"):
-            path.unlink()
+        return scan_parts(self.kept.paths(parts)).slice(sum(part.rows for part in parts) - wanted).collect()
 
     def list(self) -> tuple[Snapshot, ...]:
         """All, the oldest first."""
-        snapshots = [self._read_manifest(name) for name in self._ids()]
+        snapshots = [self._read_manifest(name, text) for name, text in self.kept.texts(self._ids()).items()]
         return tuple(sorted(snapshots, key=lambda snapshot: (snapshot.created, snapshot.id)))
+
+
+def scan_parts(paths: Sequence[Path]) -> pl.LazyFrame:
+    """The rows of parts in order, not read yet."""
+    return pl.scan_parquet(list(paths), glob=False, hive_partitioning=False)
 
 
 class _Writer:
@@ -408,9 +366,9 @@ def _fitted_series(series: pl.Series, dtype: pl.DataType, source: str) -> pl.Ser
 
 
 @contextmanager
-def _translated(root: Path) -> Iterator[None]:
+def _translated(where: str) -> Iterator[None]:
     """Errors of the disk as StorageError."""
     try:
         yield
     except (OSError, pl.exceptions.ComputeError) as problem:
-        raise StorageError(f"the store of snapshots failed: {problem}", where=str(root)) from problem
+        raise StorageError(f"the store of snapshots failed: {problem}", where=where) from problem

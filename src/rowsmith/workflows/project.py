@@ -59,9 +59,10 @@ class Project:
 
     @cached_property
     def snapshots(self) -> SnapshotStore:
+        from rowsmith.ingestion.keeping.folder import FolderStore
         from rowsmith.ingestion.snapshot import SnapshotStore
 
-        return SnapshotStore(self.store / "snapshots", now=self.now)
+        return SnapshotStore(FolderStore(self.store / "snapshots"), now=self.now)
 
     @cached_property
     def feeds(self) -> FeedStore:
