@@ -77,7 +77,7 @@ def test_bare_is_the_help(rowsmith: Command) -> None:
 def test_version(rowsmith: Command) -> None:
     from rowsmith import __version__
 
-    assert rowsmith("--version").out.startswith(f"rowsmith {__version__} (loops over trees: ")
+    assert rowsmith("--version").out.startswith(f"rowsmith {__version__} (loops of prediction: ")
 
 
 @pytest.mark.parametrize("arguments", [["rnu"], ["run", "--nope"], ["predict"], ["serve", "--port", "many"]])

@@ -49,13 +49,14 @@ app = typer.Typer(
 )
 
 
-COMPILED_LOOP = "rowsmith.training.families._traverse"
+COMPILED = ("rowsmith.training.families._traverse", "rowsmith.transformation._dense")
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        trees = "compiled" if find_spec(COMPILED_LOOP) else "in NumPy: install once more with a C compiler to be fast"
-        print(f"rowsmith {__version__} (loops over trees: {trees})")
+        are_compiled = all(find_spec(name) for name in COMPILED)
+        loops = "compiled" if are_compiled else "in NumPy: install once more with a C compiler to be fast"
+        print(f"rowsmith {__version__} (loops of prediction: {loops})")
         raise typer.Exit
 
 

@@ -8,15 +8,16 @@ column for each frequent level, the others are target encoded.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from rowsmith.state import State
+from rowsmith.transformation.dense_rows import densify
 from rowsmith.transformation.structure import Structure
-from rowsmith.transformation.target_encoding import TargetEncoding, slots_of
+from rowsmith.transformation.target_encoding import TargetEncoding
 from rowsmith.types import Array, Feature, Matrix, Rows, Vector
 
 MAX_LEVELS = 32
@@ -49,6 +50,15 @@ class DenseView:
     first: Rows
     missing: Rows
     spread: Rows
+    _width: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("numbers", "indicators", "categories", "first", "missing", "spread"):
+            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), dtype=np.int64))
+        for name in ("centre", "scale"):
+            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), dtype=np.float64))
+        width = len(self.numbers) + len(self.indicators) + int((self.spread >= 0).sum())
+        object.__setattr__(self, "_width", width)
 
     @classmethod
     def fit(
@@ -96,7 +106,7 @@ class DenseView:
     @property
     def width(self) -> int:
         """Columns of the answer."""
-        return len(self.numbers) + len(self.indicators) + int((self.spread >= 0).sum())
+        return self._width
 
     def apply(self, matrix: Matrix) -> Array:
         """Shape (rows, features) to float64 (rows, width), finite, for rows it was not fitted on."""
@@ -108,16 +118,22 @@ class DenseView:
         return dense
 
     def _densified(self, matrix: Matrix) -> Array:
-        dense = np.zeros((len(matrix), self.width))
-        scaled = (matrix[:, self.numbers] - self.centre) * self.scale
-        scaled /= np.sqrt(1 + (scaled / SOFT_LIMIT) ** 2)
-        scaled[np.isnan(scaled)] = 0
-        stop = len(self.numbers) + len(self.indicators)
-        dense[:, : len(self.numbers)] = scaled
-        dense[:, len(self.numbers) : stop] = np.isnan(matrix[:, self.indicators])
-        columns = self.spread[slots_of(matrix[:, self.categories], self.first, self.missing)]
-        rows, which = np.nonzero(columns >= 0)
-        dense[rows, columns[rows, which]] = 1
+        dense = np.zeros((len(matrix), self._width))
+        if len(matrix):
+            densify(
+                np.ascontiguousarray(matrix, dtype=np.float32),
+                self.numbers,
+                self.centre,
+                self.scale,
+                self.indicators,
+                self.categories,
+                self.first,
+                self.missing,
+                self.spread,
+                dense,
+                len(matrix),
+                SOFT_LIMIT,
+            )
         return dense
 
     def to_state(self) -> State:

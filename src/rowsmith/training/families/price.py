@@ -53,4 +53,4 @@ def of_encoding(encoding: TargetEncoding | None) -> float:
 
 def of_linear(columns: int, outputs: int) -> float:
     """The dense view, and a sum for each output."""
-    return 28.0 + 0.1 * columns + 0.001 * columns * outputs
+    return 14.0 + 0.05 * columns + 0.002 * columns * outputs
