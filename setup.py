@@ -5,8 +5,8 @@ import sysconfig
 from setuptools import Extension, setup
 
 IS_FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
-
 IS_WINDOWS = sysconfig.get_platform().startswith("win")
+LOOPS = ("ingestion.sources.formats._records", "training.families._traverse", "transformation._dense")
 
 
 def compiled(name: str) -> Extension:
@@ -21,6 +21,6 @@ def compiled(name: str) -> Extension:
 
 
 setup(
-    ext_modules=[compiled("training.families._traverse"), compiled("transformation._dense")],
+    ext_modules=[compiled(name) for name in LOOPS],
     options={} if IS_FREE_THREADED else {"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rowsmith.errors import RecipeError, SourceError
 from rowsmith.ingestion.sources import read_batches
-from rowsmith.ingestion.sources.formats import delimited, delimited_rows
+from rowsmith.ingestion.sources.formats import delimited, delimited_records
 from rowsmith.recipe_data import DataSection
 from tests.ingestion.tables import read
 
@@ -91,7 +91,7 @@ def test_a_word_late_in_the_file_keeps_every_value_as_it_is_written(tmp_path: Pa
 
 def test_large_files_are_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delimited, "MAX_BYTES_KEPT", 0)
-    monkeypatch.setattr(delimited_rows, "CHUNK_BYTES", 1000)
+    monkeypatch.setattr(delimited_records, "CHUNK_BYTES", 1000)
     rows = [(i, f'say "{i}"\nand go on', i / 4) for i in range(500)]
     text = io.StringIO()
     csv.writer(text).writerows([("i", "s", "f"), *rows])
@@ -116,7 +116,7 @@ def test_what_the_csv_module_writes_is_read_back(
         writer.writerow(["first", "second", "third"])
         writer.writerows([("x" + a, "x" + b, "x" + c) for a, b, c in rows])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(delimited_rows, "CHUNK_BYTES", chunk)
+        patch.setattr(delimited_records, "CHUNK_BYTES", chunk)
         frame = read(path, separator=",", quote='"', header=True)
     assert frame.rows() == [("x" + a, "x" + b, "x" + c) for a, b, c in rows]
 
@@ -200,7 +200,7 @@ def test_long_fields(tmp_path: Path) -> None:
 
 
 def test_rows_are_counted_over_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delimited_rows, "CHUNK_BYTES", 50)
+    monkeypatch.setattr(delimited_records, "CHUNK_BYTES", 50)
     with pytest.raises(SourceError, match=r"line 102 \(row 101\)"):
         read_text(tmp_path, "a,b\n" + "1,2\n" * 100 + "1\n")
 

@@ -79,8 +79,9 @@ def _contents(series: pl.Series) -> tuple[bytes | memoryview, ...]:
     """The values of a plain type as bytes; what stands for a missing one does not matter, but is always the same."""
     if isinstance(series.dtype, pl.String):
         lengths = series.str.len_bytes().fill_null(0).cast(pl.UInt32)
-        text: str = series.str.join("").item()
-        return _little_endian(lengths), text.encode()
+        # As bytes from the first: Python would look at every character of a text.
+        text: bytes = series.str.join("").cast(pl.Binary).item()
+        return _little_endian(lengths), text
     if isinstance(series.dtype, pl.Boolean):
         return (_little_endian(series.fill_null(False).cast(pl.UInt8)),)
     return (_little_endian(series.to_physical().fill_null(0)),)

@@ -20,6 +20,7 @@ import polars as pl
 
 from rowsmith.conform.plain import common_type, final_type, named_type, plain_series, plain_type, type_name
 from rowsmith.errors import NotFoundError, SourceError, StorageError
+from rowsmith.ingestion.behind import Behind
 from rowsmith.ingestion.keeping.protocol import PartStore
 from rowsmith.ingestion.row_hash import BLOCK_ROWS, RowHash
 from rowsmith.storage.files import sha256_of_file
@@ -30,6 +31,7 @@ ID = re.compile(r"[0-9a-f]{1,64}")
 WHOLE_ID = re.compile(r"[0-9a-f]{64}")
 PART_BYTES = 1 << 26
 PART_ROWS = 1 << 20
+COMPRESSION_LEVEL = 1
 MAX_LISTED = 5
 
 
@@ -104,8 +106,12 @@ class SnapshotStore:
         snapshot that these rows were made from, where none of its parts are shared. `expected_rows` is for progress.
         """
         before = self.get(append_to) if append_to is not None else None
-        with self.filling() as folder:
-            writer = _Writer(folder, before, self._tail(before), source)
+        with (
+            self.filling() as folder,
+            Behind("rowsmith-hash", waiting=2) as hashing,
+            Behind("rowsmith-write") as writing,
+        ):
+            writer = _Writer(folder, before, self._tail(before), source, hashing, writing)
             told = Told(expected_rows, on_progress)
             for batch in batches:
                 writer.write(batch)
@@ -245,15 +251,27 @@ def scan_parts(paths: Sequence[Path]) -> pl.LazyFrame:
 
 
 class _Writer:
-    """Cuts a stream of batches into parts, and hashes it on the way."""
+    """Cuts a stream of batches into parts, and hashes it on the way; both go on while what comes next is read.
 
-    def __init__(self, folder: Path, parent: Snapshot | None, tail: pl.DataFrame | None, source: str) -> None:
+    Memory holds a part that grows, one that is written, and a few batches.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        parent: Snapshot | None,
+        tail: pl.DataFrame | None,
+        source: str,
+        hashing: Behind,
+        writing: Behind,
+    ) -> None:
         self._folder = folder
         self._parent = parent
         self._source = source
         self._parts = list(parent.parts) if parent else []
         self._types: dict[str, pl.DataType] | None = None
         self._hash: RowHash | None = None
+        self._hashing, self._writing = hashing, writing
         if parent is not None and tail is not None:
             self._begin(dict(tail.schema))
             assert self._hash is not None
@@ -268,7 +286,7 @@ class _Writer:
             self._begin({name: final_type(plain_type(dtype)) for name, dtype in batch.schema.items()})
         assert self._types is not None and self._hash is not None
         plain = fitted(batch, self._types, self._source, is_append=self._parent is not None)
-        self._hash.update(plain)
+        self._hashing.do(self._hash.update, plain)
         self.rows += plain.height
         self._buffer.append(plain)
         self._buffered_rows += plain.height
@@ -280,6 +298,8 @@ class _Writer:
         if not self.rows or self._types is None or self._hash is None:
             raise SourceError("there are no rows here", where=self._source)
         self._flush()
+        self._hashing.finish()
+        self._writing.finish()
         return Snapshot(
             id=self._hash.hexdigest(),
             rows=self._hash.rows,
@@ -300,8 +320,11 @@ class _Writer:
     def _flush(self) -> None:
         if not self._buffered_rows:
             return
-        self._parts.append(write_part(self._folder, pl.concat(self._buffer)))
+        self._writing.do(self._write, self._buffer)
         self._buffer, self._buffered_bytes, self._buffered_rows = [], 0, 0
+
+    def _write(self, batches: Sequence[pl.DataFrame]) -> None:
+        self._parts.append(write_part(self._folder, pl.concat(batches)))
 
 
 class Told:
@@ -327,7 +350,7 @@ class Told:
 def write_part(folder: Path, frame: pl.DataFrame) -> Part:
     """Write rows into `folder` under the hash of the file, which is on the disk when this returns."""
     path = folder / "part"
-    frame.write_parquet(path, compression="zstd")
+    frame.write_parquet(path, compression="zstd", compression_level=COMPRESSION_LEVEL)
     with path.open("rb") as file:
         os.fsync(file.fileno())
     part = Part(sha256_of_file(path), frame.height, path.stat().st_size)

@@ -12,7 +12,7 @@ from rowsmith.ingestion.expectations import expecting
 from rowsmith.ingestion.feeds import feed_key
 from rowsmith.ingestion.refresh import Refreshed, refresh
 from rowsmith.ingestion.snapshot import Snapshot
-from rowsmith.ingestion.sources import Context, Reading, Secrets, read_batches, read_new
+from rowsmith.ingestion.sources import Context, Reading, Secrets, Unsettled, read_batches, read_new
 from rowsmith.ingestion.sources.address import scheme_of, shown
 from rowsmith.recipe_data import DataSection
 from rowsmith.types import JsonObject, OnProgress, no_progress
@@ -64,8 +64,24 @@ def take(
     options = project.recipe.data
     if options.incremental.is_wanted:
         return _take_new(project, location, options, context, append_to, on_progress)
+    try:
+        snapshot = _kept(project, location, options, replace(context, may_guess=True), append_to, on_progress)
+    except Unsettled:
+        # Nothing was kept of it.
+        snapshot = _kept(project, location, options, context, append_to, on_progress)
+    return Refreshed(snapshot, None, snapshot.rows)
+
+
+def _kept(
+    project: Project,
+    location: Any,
+    options: DataSection,
+    context: Context,
+    append_to: str | None,
+    on_progress: OnProgress,
+) -> Snapshot:
     reading = _expecting(project, read_batches(location, options, context), is_whole=append_to is None)
-    snapshot = project.snapshots.add(
+    return project.snapshots.add(
         reading.batches,
         source=reading.description,
         facts=reading.facts,
@@ -73,7 +89,6 @@ def take(
         expected_rows=reading.expected_rows,
         on_progress=on_progress,
     )
-    return Refreshed(snapshot, None, snapshot.rows)
 
 
 def _expecting(project: Project, reading: Reading, *, is_whole: bool) -> Reading:

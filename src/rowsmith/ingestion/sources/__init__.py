@@ -21,12 +21,23 @@ from rowsmith.ingestion.sources.dlt_resource import DltResource
 from rowsmith.ingestion.sources.files import Files
 from rowsmith.ingestion.sources.http import Http
 from rowsmith.ingestion.sources.objects import Objects
-from rowsmith.ingestion.sources.protocol import Context, Opened, Reading, Source, Table
+from rowsmith.ingestion.sources.protocol import Context, Opened, Reading, Source, Table, Unsettled
 from rowsmith.ingestion.sources.secrets import REFERENCE, Secrets
 from rowsmith.recipe_data import DataSection
 from rowsmith.types import JsonObject
 
-__all__ = ["SOURCES", "Context", "Reading", "Secrets", "Source", "Table", "read_batches", "read_frame", "read_new"]
+__all__ = [
+    "SOURCES",
+    "Context",
+    "Reading",
+    "Secrets",
+    "Source",
+    "Table",
+    "Unsettled",
+    "read_batches",
+    "read_frame",
+    "read_new",
+]
 
 SOURCES: tuple[Source, ...] = (
     DltResource(),
@@ -47,7 +58,7 @@ def read_batches(source: object, options: DataSection | None = None, context: Co
     batches, in order, in bounded memory where the format permits. Every batch has the same columns and types
     (Int64, Float64, Boolean, String, Date, Datetime in microseconds); missing is null, never NaN. Raises SourceError,
     from here or from the iterator, naming the file, and the row and column where there is one; RecipeError for
-    options that cannot be used.
+    options that cannot be used; Unsettled from the iterator, where the context lets types be guessed.
     """
     reading = read_new(source, options or DataSection(), context or Context())
     assert reading is not None, "without a mark there is always something to read"

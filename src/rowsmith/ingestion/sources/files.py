@@ -49,7 +49,7 @@ class Files:
         fresh = since_mark(list(mark["files"]), mark, context.since)
         if not fresh:
             return None
-        tables = [_open_path(Path(part), options) for part in fresh]
+        tables = [_open_path(Path(part), options, may_guess=context.may_guess) for part in fresh]
         table = tables[0] if len(parts) == 1 else Parts(str(origin), tables)
         return Opened(table, mark=lambda: mark, only_new=len(fresh) < len(parts))
 
@@ -93,8 +93,8 @@ def _unknown_address(origin: str, scheme: str) -> SourceError:
     )
 
 
-def _open_path(path: Path, options: DataSection) -> Table:
-    return open_file(decompressed(LocalFile.at(path)), options)
+def _open_path(path: Path, options: DataSection, *, may_guess: bool) -> Table:
+    return open_file(decompressed(LocalFile.at(path)), options, may_guess=may_guess)
 
 
 def _open_stream(stream: BinaryIO, name: str, options: DataSection) -> Table:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import polars as pl
 
@@ -27,7 +27,10 @@ class Table(Protocol):
 
     @property
     def columns(self) -> Mapping[str, pl.DataType]:
-        """Names in order. `pl.Null` stands for a column without any value."""
+        """Names in order, with types that all values have (see `Context.may_guess`).
+
+        `pl.Null` stands for a column without any value.
+        """
         ...
 
     @property
@@ -45,6 +48,22 @@ class Table(Protocol):
         ...
 
 
+@runtime_checkable
+class Guessed(Protocol):
+    """A table whose types are no more than likely until it is settled."""
+
+    def settle(self) -> None:
+        """Look at all rows. Raises SourceError for a broken one."""
+        ...
+
+
+class Unsettled(Exception):
+    """A row does not fit the types that were guessed: read again, without `Context.may_guess`.
+
+    It comes before the end of the batches, and only to those who let types be guessed.
+    """
+
+
 @dataclass(frozen=True)
 class Context:
     """What a source may use besides the origin and the options.
@@ -53,6 +72,8 @@ class Context:
     mark of the last complete reading (see `Opened.mark`), None at the first. Relative paths in options start from
     `root`. `named_here` is whether the user named the origin in this very call; otherwise it comes from a recipe,
     which may be somebody else's. `internal` are hosts and networks that may be read though they are internal.
+    `may_guess` lets a source say types that are no more than likely, where looking at all rows first would take as long
+    as reading them: a wrong guess ends the batches with Unsettled.
     """
 
     secrets: Secrets = field(default_factory=Secrets)
@@ -60,6 +81,7 @@ class Context:
     root: Path = Path()
     named_here: bool = True
     internal: tuple[str, ...] = ()
+    may_guess: bool = False
 
 
 def no_mark() -> JsonObject | None:

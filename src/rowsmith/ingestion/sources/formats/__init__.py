@@ -15,7 +15,7 @@ from rowsmith.ingestion.sources.formats.sniff import choose_format
 from rowsmith.ingestion.sources.formats.statistics import Statistics
 from rowsmith.ingestion.sources.formats.zip_member import ZipMember
 from rowsmith.ingestion.sources.local_file import LocalFile
-from rowsmith.ingestion.sources.protocol import Table
+from rowsmith.ingestion.sources.protocol import Guessed, Table
 from rowsmith.recipe_data import DataSection
 
 __all__ = ["FORMATS", "Format", "known_extensions", "open_file"]
@@ -38,11 +38,17 @@ def known_extensions() -> tuple[str, ...]:
     return tuple(sorted(extension for kind in FORMATS for extension in kind.extensions))
 
 
-def open_file(file: LocalFile, options: DataSection) -> Table:
-    """Raises SourceError for an empty file, and for one whose content is not what its name says."""
+def open_file(file: LocalFile, options: DataSection, *, may_guess: bool = False) -> Table:
+    """`may_guess` is that of `Context`.
+
+    Raises SourceError for an empty file, and for one whose content is not what its name says.
+    """
     if file.size == 0:
         raise SourceError("this file is empty", where=file.name)
-    return _chosen(file, options).open(file, options)
+    table = _chosen(file, options).open(file, options)
+    if isinstance(table, Guessed) and not may_guess:
+        table.settle()
+    return table
 
 
 def _chosen(file: LocalFile, options: DataSection) -> Format:

@@ -24,11 +24,12 @@ class ArrowFile:
         return head.startswith(FILE_MARK)
 
     def open(self, file: LocalFile, options: DataSection) -> Table:
-        with translated(file, self.title):
+        with translated(file.name, self.title):
             # A path that is mapped into memory would break under a file that another program rewrites.
             frame = pl.scan_ipc(file.path, glob=False, hive_partitioning=False)
             columns = frame.collect_schema()
-        return LazyTable(file, self.title, frame, {name: plain_type(dtype) for name, dtype in columns.items()})
+        types = {name: plain_type(dtype) for name, dtype in columns.items()}
+        return LazyTable(file.name, self.title, frame, types, file.keeper)
 
 
 class ArrowStream:
@@ -41,7 +42,7 @@ class ArrowStream:
         return head.startswith(STREAM_MARK)
 
     def open(self, file: LocalFile, options: DataSection) -> Table:
-        with translated(file, self.title), file.open() as content:
+        with translated(file.name, self.title), file.open() as content:
             frame = pl.read_ipc_stream(content)
         columns = {name: plain_type(dtype) for name, dtype in frame.schema.items()}
-        return LazyTable(file, self.title, frame.lazy(), columns)
+        return LazyTable(file.name, self.title, frame.lazy(), columns)

@@ -1,20 +1,24 @@
-"""CSV and TSV. Every value is read as text first; a column is of numbers only when every value in the file is one."""
+"""CSV and TSV. A column is of numbers only when every value in the file is one, and else text, as it was written."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
+from itertools import islice
 
 import polars as pl
 
+from rowsmith.conform.plain import STRING
 from rowsmith.errors import SourceError
 from rowsmith.ingestion.sources.ahead import ahead
 from rowsmith.ingestion.sources.formats.delimited_dialect import Dialect, detect_dialect
-from rowsmith.ingestion.sources.formats.delimited_rows import read_text_batches
+from rowsmith.ingestion.sources.formats.delimited_records import Records, cut_records
+from rowsmith.ingestion.sources.formats.delimited_rows import Rows
 from rowsmith.ingestion.sources.formats.delimited_types import TypeEvidence, convert
 from rowsmith.ingestion.sources.formats.names import settle_names
 from rowsmith.ingestion.sources.formats.text import as_utf8
 from rowsmith.ingestion.sources.local_file import LocalFile
-from rowsmith.ingestion.sources.protocol import Table
+from rowsmith.ingestion.sources.protocol import Table, Unsettled
 from rowsmith.recipe_data import DataSection
 from rowsmith.types import JsonObject
 
@@ -37,15 +41,23 @@ class Delimited:
 
 
 class DelimitedTable:
-    """The first pass finds broken rows and settles the types; the second gives the rows."""
+    """Types are guessed from the first rows until `settle` has looked at all of them; where a guess is wrong, `batches`
+    raise Unsettled. A small file is settled from the beginning, and kept.
+    """
 
     def __init__(self, file: LocalFile, dialect: Dialect, encoding: str, decimal: str | None) -> None:
         self._file = file
         self._dialect = dialect
         self._encoding = encoding
         self._names = settle_names(dialect.names, where=f"{file.name}, line 1")
-        self._kept: list[pl.DataFrame] | None = [] if file.size <= MAX_BYTES_KEPT else None
-        self._types = self._first_pass(decimal)
+        self._rows = Rows(dialect, self._names)
+        self._evidence = TypeEvidence(self._names, separator=dialect.separator, decimal=decimal)
+        self._is_settled = file.size <= MAX_BYTES_KEPT
+        self._kept = [self._rows.frame(piece, {}) for piece in self._pieces()] if self._is_settled else None
+        for batch in self._first() if self._kept is None else self._kept:
+            self._evidence.update(batch)
+        if not self._kept and self._is_settled:
+            raise self._without_rows()
 
     @property
     def description(self) -> str:
@@ -53,7 +65,7 @@ class DelimitedTable:
 
     @property
     def columns(self) -> Mapping[str, pl.DataType]:
-        return self._types.columns
+        return self._evidence.columns
 
     @property
     def facts(self) -> JsonObject:
@@ -63,34 +75,62 @@ class DelimitedTable:
             "separator": dialect.separator,
             "quote": dialect.quote,
             "header": dialect.header,
-            "decimal": self._types.decimal,
+            "decimal": self._evidence.decimal,
             "encoding": self._encoding,
         }
         return facts | ({"packing": self._file.packing} if self._file.packing else {})
 
+    def settle(self) -> None:
+        """Look at every row. Raises SourceError for a broken one, and where there is none."""
+        if not self._is_settled and not sum(batch.height for batch in self._looked_at()):
+            raise self._without_rows()
+        self._is_settled = True
+
     def batches(self, types: Mapping[str, pl.DataType]) -> Iterator[pl.DataFrame]:
         if self._kept is not None:
-            yield from (convert(batch, types, self._types, where=self._file.name) for batch in self._kept)
+            yield from (self._converted(batch, types) for batch in self._kept)
             return
-        # Reading, converting and what is done with the rows are three pieces of work at a time.
-        texts = ahead(self._texts())
-        yield from ahead(convert(batch, types, self._types, where=self._file.name) for batch in texts)
+        # Cutting, parsing and what is done with the rows are three pieces of work at a time.
+        frames = self._known(types) if self._is_settled else self._guessed()
+        for batch in ahead(frames):
+            yield self._converted(batch, types)
 
-    def _texts(self) -> Iterator[pl.DataFrame]:
-        return read_text_batches(self._file, self._dialect, self._names)
+    def _converted(self, batch: pl.DataFrame, types: Mapping[str, pl.DataType]) -> pl.DataFrame:
+        return convert(batch, types, self._evidence, where=self._file.name)
 
-    def _first_pass(self, decimal: str | None) -> TypeEvidence:
-        evidence = TypeEvidence(self._names, separator=self._dialect.separator, decimal=decimal)
-        rows = 0
-        for batch in self._texts() if self._kept is not None else ahead(self._texts()):
+    def _pieces(self) -> Generator[Records | pl.DataFrame]:
+        return cut_records(self._file, self._dialect, self._names)
+
+    def _first(self) -> Iterator[pl.DataFrame]:
+        with closing(self._pieces()) as pieces:
+            yield from (self._rows.frame(piece, {}) for piece in islice(pieces, 1))
+
+    def _looked_at(self) -> Iterator[pl.DataFrame]:
+        """Every batch, after the evidence has seen it."""
+        for piece in ahead(self._pieces()):
+            batch = self._rows.frame(piece, self._evidence.numbers)
+            self._evidence.update(batch)
+            yield batch
+
+    def _guessed(self) -> Iterator[pl.DataFrame]:
+        promised, rows = self.columns, 0
+        for batch in self._looked_at():
+            if self.columns != promised:
+                raise Unsettled
             rows += batch.height
-            evidence.update(batch)
-            if self._kept is not None:
-                self._kept.append(batch)
+            yield batch
         if not rows:
-            raise SourceError(
-                "this file has a header, but no rows",
-                where=self._file.name,
-                received=f"the columns {', '.join(self._names)}",
-            )
-        return evidence
+            raise self._without_rows()
+
+    def _known(self, types: Mapping[str, pl.DataType]) -> Iterator[pl.DataFrame]:
+        # What becomes text, beside other files of the same table, stays as it is written.
+        numbers = {name: dtype for name, dtype in self._evidence.numbers.items() if types[name] != STRING}
+        for piece in ahead(self._pieces()):
+            yield self._rows.frame(piece, numbers)
+
+    def _without_rows(self) -> SourceError:
+        return SourceError(
+            "this file has a header, but no rows",
+            where=self._file.name,
+            received=f"the columns {', '.join(self._names)}",
+        )

@@ -1,7 +1,8 @@
 """The types of the columns of a CSV file, settled by every value in it.
 
 A column is of integers or numbers when each of its values is written as one. Values with leading zeros (postcodes),
-more digits than a number holds (card numbers), or any text among them leave a column as text, exactly as written.
+more digits than a number holds (card numbers), or any text among them leave a column as text, exactly as written. How
+the file is cut into batches makes no difference.
 """
 
 from __future__ import annotations
@@ -22,19 +23,25 @@ SURELY_DECIMAL = r"^[+-]?(\d{4,}|0|),\d+$|,\d{1,2}$|,\d{4,}$"
 
 @dataclass
 class _Column:
+    """What every value so far can be. `large` is whether one is a whole number that a float may not hold."""
+
     seen: bool = False
     integer: bool = True
     point: bool = True
     comma: bool = True
     surely_comma: bool = False
+    large: bool = False
 
     @property
     def is_open(self) -> bool:
-        return self.point or self.comma
+        return self.integer or ((self.point or self.comma) and not self.large)
+
+    def close(self) -> None:
+        self.integer = self.point = self.comma = False
 
 
 class TypeEvidence:
-    """Gathers over batches of text what each column can be. `decimal` "." or "," is given, or found at the end."""
+    """Gathers over batches what each column can be. `decimal` "." or "," is given, or found at the end."""
 
     def __init__(self, names: Sequence[str], *, separator: str, decimal: str | None) -> None:
         self._given = decimal
@@ -43,19 +50,35 @@ class TypeEvidence:
         self._columns = {name: _Column(point=decimal != ",", comma=tries_comma) for name in names}
 
     def update(self, batch: pl.DataFrame) -> None:
+        """Columns of text, or of `numbers` that were parsed already."""
         for name, column in self._columns.items():
             if not column.is_open:
                 continue
             values = batch[name].drop_nulls()
-            if len(values):
-                column.seen = True
+            if not len(values):
+                continue
+            column.seen = True
+            if values.dtype == STRING:
                 _narrow(column, values)
+            elif values.dtype == INT64:
+                column.large = column.large or _are_large(values)
+
+    @property
+    def numbers(self) -> dict[str, pl.DataType]:
+        """Columns that hold nothing but plain numbers so far, and would show at once that one is none."""
+        return {
+            name: INT64 if column.integer else FLOAT64
+            for name, column in self._columns.items()
+            if column.seen and column.is_open and (column.integer or not column.comma)
+        }
 
     @property
     def decimal(self) -> str:
         if self._given is not None:
             return self._given
-        columns = [column for column in self._columns.values() if column.seen and not column.integer]
+        columns = [
+            column for column in self._columns.values() if column.seen and not column.integer and not column.large
+        ]
         only_point = any(column.point and not column.comma for column in columns)
         only_comma = any(column.comma and not column.point and column.surely_comma for column in columns)
         return "," if only_comma and not only_point else "."
@@ -70,26 +93,29 @@ class TypeEvidence:
         if column.integer:
             return INT64
         fits = column.comma if self.decimal == "," else column.point
-        return FLOAT64 if fits else STRING
+        return FLOAT64 if fits and not column.large else STRING
 
 
 def _narrow(column: _Column, values: pl.Series) -> None:
-    if column.integer and not values.cast(INT64, strict=False).null_count():
-        if values.str.contains(LEADING_ZERO).any():
-            column.integer = column.point = column.comma = False
-        return
-    if column.point and not column.integer and _are_numbers(values):
-        column.comma = column.comma and _are_comma_numbers(values)
-        return
-    trimmed = values.str.strip_chars()
-    trimmed = trimmed.filter(trimmed != "")
-    if column.integer and not trimmed.cast(INT64, strict=False).null_count():
-        return
-    column.integer = False
-    column.point = column.point and _are_numbers(trimmed)
-    if column.comma:
-        column.comma = _are_comma_numbers(trimmed)
-        column.surely_comma |= column.comma and bool(trimmed.str.contains(SURELY_DECIMAL).any())
+    whole = values.cast(INT64, strict=False)
+    if whole.null_count():
+        values = values.str.strip_chars()
+        values = values.filter(values != "")
+        whole = values.cast(INT64, strict=False)
+    if values.str.contains(LEADING_ZERO).any():
+        column.close()
+    elif whole.null_count():
+        column.integer = False
+        column.point = column.point and _are_numbers(values)
+        if column.comma:
+            column.comma = _are_comma_numbers(values)
+            column.surely_comma |= column.comma and bool(values.str.contains(SURELY_DECIMAL).any())
+    else:
+        column.large = column.large or _are_large(whole)
+
+
+def _are_large(whole: pl.Series) -> bool:
+    return bool(((whole <= -int(LARGEST_EXACT)) | (whole >= int(LARGEST_EXACT))).any())
 
 
 def _are_numbers(values: pl.Series) -> bool:
@@ -111,13 +137,13 @@ def _with_point(values: pl.Series) -> pl.Series:
 def convert(
     batch: pl.DataFrame, types: Mapping[str, pl.DataType], evidence: TypeEvidence, *, where: str
 ) -> pl.DataFrame:
-    """A batch of text brought to `types`, columns in their order."""
+    """A batch, of text but for numbers that were parsed already, brought to `types`, columns in their order."""
     found = evidence.columns
     comma = evidence.decimal == ","
     columns = []
     for name, wanted in types.items():
         series = batch[name]
-        if wanted != STRING and found[name] != NULL:
+        if series.dtype == STRING and wanted != STRING and found[name] != NULL:
             series = _parsed(_with_point(series) if comma and found[name] == FLOAT64 else series, found[name])
         columns.append(plain_series(series, wanted, where=where))
     return pl.DataFrame(columns)

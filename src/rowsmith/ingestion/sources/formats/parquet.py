@@ -25,7 +25,8 @@ class Parquet:
         return head.startswith(MARKS)
 
     def open(self, file: LocalFile, options: DataSection) -> Table:
-        with translated(file, self.title):
+        with translated(file.name, self.title):
             frame = pl.scan_parquet(file.path, glob=False, hive_partitioning=False)
             columns: Mapping[str, pl.DataType] = frame.collect_schema()
-        return LazyTable(file, self.title, frame, {name: plain_type(dtype) for name, dtype in columns.items()})
+        types = {name: plain_type(dtype) for name, dtype in columns.items()}
+        return LazyTable(file.name, self.title, frame, types, file.keeper)

@@ -82,24 +82,35 @@ class _Fault:
 
 def _first_fault(file: LocalFile) -> _Fault | None:
     decoder = codecs.getincrementaldecoder(UTF8)()
-    done, lines, ascii_before = 0, 1, True
+    done, ascii_before = 0, True
     with file.open() as content:
         while True:
             chunk = content.read(CHUNK_BYTES)
             kept = decoder.getstate()[0]
-            try:
-                decoder.decode(chunk, final=not chunk)
-            except UnicodeDecodeError as problem:
-                data = kept + chunk
-                before = data[: problem.start]
-                byte = done - len(kept) + problem.start
-                line = lines + chunk[: max(problem.start - len(kept), 0)].count(b"\n")
-                return _Fault(byte, line, data[problem.start], ascii_before and before.isascii())
+            is_ascii = chunk.isascii()
+            # Most text is ASCII, and need not be decoded to know that it can be.
+            if not is_ascii or kept or not chunk:
+                try:
+                    decoder.decode(chunk, final=not chunk)
+                except UnicodeDecodeError as problem:
+                    data = kept + chunk
+                    byte = done - len(kept) + problem.start
+                    before = ascii_before and data[: problem.start].isascii()
+                    return _Fault(byte, _line_of(file, byte), data[problem.start], before)
             if not chunk:
                 return None
             _refuse_nul(chunk, done, file)
-            ascii_before = ascii_before and chunk.isascii()
-            done, lines = done + len(chunk), lines + chunk.count(b"\n")
+            ascii_before = ascii_before and is_ascii
+            done += len(chunk)
+
+
+def _line_of(file: LocalFile, byte: int) -> int:
+    lines, left = 1, byte
+    with file.open() as content:
+        while left and (chunk := content.read(min(CHUNK_BYTES, left))):
+            lines += chunk.count(b"\n")
+            left -= len(chunk)
+    return lines
 
 
 def _refuse_nul(chunk: bytes, done: int, file: LocalFile) -> None:

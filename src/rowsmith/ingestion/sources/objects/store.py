@@ -70,21 +70,31 @@ class Store:
         with self._translated(self.place.shown(kept.key)):
             return bytes(self._obstore.get_range(self._store, kept.key, start=start, end=kept.size))
 
+    def content(self, kept: Kept) -> bytes:
+        """The very content that was listed, in memory."""
+        name = self.place.shown(kept.key)
+        with self._translated(name):
+            content = bytes(self._answer(kept).bytes())
+        if len(content) != kept.size:
+            raise _changed(name)
+        return content
+
     def fetch(self, kept: Kept) -> LocalFile:
-        """A copy on this disk, of the very content that was listed."""
+        """The same as a copy on this disk."""
         name = self.place.shown(kept.key)
         keeper = TemporaryFile()
         received = 0
-        with self._translated(name):
-            options = {"if_match": kept.tag} if kept.tag else {}
-            answer = self._obstore.get(self._store, kept.key, options=options)
-            with _room(keeper), keeper.path.open("wb") as file:
-                for chunk in answer.stream(min_chunk_size=CHUNK_BYTES):
-                    received += file.write(chunk)
+        with self._translated(name), _room(keeper), keeper.path.open("wb") as file:
+            for chunk in self._answer(kept).stream(min_chunk_size=CHUNK_BYTES):
+                received += file.write(chunk)
         if received != kept.size:
             raise _changed(name)
         named = LocalFile.at(keeper.path.with_name(kept.key.rpartition("/")[2]))
         return LocalFile(name, keeper.path, named.extension, keeper=keeper)
+
+    def _answer(self, kept: Kept) -> Any:
+        options = {"if_match": kept.tag} if kept.tag else {}
+        return self._obstore.get(self._store, kept.key, options=options)
 
     def _opened(self, options: StorageSection, context: Context) -> Any:
         stores, scheme, bucket = self._obstore.store, self.place.scheme, self.place.bucket

@@ -14,7 +14,9 @@ from rowsmith.errors import SourceError
 from rowsmith.ingestion.sources.address import shown
 from rowsmith.ingestion.sources.files import Parts, since_mark
 from rowsmith.ingestion.sources.formats import known_extensions, open_file
-from rowsmith.ingestion.sources.local_file import LocalFile, decompressed
+from rowsmith.ingestion.sources.formats.lazy_table import LazyTable, translated
+from rowsmith.ingestion.sources.formats.parquet import Parquet
+from rowsmith.ingestion.sources.local_file import decompressed
 from rowsmith.ingestion.sources.objects.keys import Place, is_table, partition_type, partitions
 from rowsmith.ingestion.sources.objects.store import Kept, Store
 from rowsmith.ingestion.sources.protocol import Context, Opened, Table
@@ -24,6 +26,8 @@ from rowsmith.types import JsonObject
 AHEAD = 3
 """Objects that are fetched while the one before them is read."""
 FOOTER_BYTES = 1 << 16
+MAX_BYTES_IN_MEMORY = 1 << 26
+"""Objects up to this size are not put on disk on their way."""
 PARQUET = b"PAR1"
 
 
@@ -95,16 +99,24 @@ class ParquetObject:
         self._store = store
         self._kept = kept
         self._options = options
-        self._fetched: Future[LocalFile] | None = None
+        self._fetched: Future[Table] | None = None
         self.columns = {name: plain_type(dtype) for name, dtype in self._footer().items()}
 
     def fetch_ahead(self, pool: ThreadPoolExecutor) -> None:
-        self._fetched = pool.submit(self._store.fetch, self._kept)
+        self._fetched = pool.submit(self._fetch)
 
     def batches(self, types: Mapping[str, pl.DataType]) -> Iterator[pl.DataFrame]:
         fetched, self._fetched = self._fetched, None
-        file = self._store.fetch(self._kept) if fetched is None else fetched.result()
-        yield from open_file(file, self._options).batches(types)
+        table = self._fetch() if fetched is None else fetched.result()
+        yield from table.batches(types)
+
+    def _fetch(self) -> Table:
+        if self._kept.size > MAX_BYTES_IN_MEMORY:
+            return open_file(self._store.fetch(self._kept), self._options)
+        content = self._store.content(self._kept)
+        with translated(self.description, Parquet.title):
+            frame = pl.scan_parquet(content, hive_partitioning=False)
+        return LazyTable(self.description, Parquet.title, frame, self.columns)
 
     def _footer(self) -> Mapping[str, pl.DataType]:
         tail = self._store.tail(self._kept, FOOTER_BYTES)

@@ -1,0 +1,3 @@
+def whole_records(
+    data: bytes, separator: int, quote: int, width: int, /
+) -> tuple[int, int, int, int, bytes] | None: ...
