@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,33 +63,41 @@ class Server:
         script = root / "start_server.py"
         script.write_text(START, encoding="utf-8")
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        self.process = subprocess.Popen(
-            [
-                *(sys.executable, str(script), str(root), str(port), str(workers), kind),
-                *(json.dumps(settings or {}), json.dumps(recipe or {"name": "loans"}), database_url),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-            **(process or {}),
-        )
+        # A file takes any number of complaints; a pipe that nobody reads would hold the server up.
+        self._complaints = root / f"server-{time.monotonic_ns()}.log"
+        with self._complaints.open("wb") as complaints:
+            self.process = subprocess.Popen(
+                [
+                    *(sys.executable, str(script), str(root), str(port), str(workers), kind),
+                    *(json.dumps(settings or {}), json.dumps(recipe or {"name": "loans"}), database_url),
+                ],
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+                text=True,
+                env=environment,
+                **(process or {}),
+            )
         assert self.process.stdout is not None
         self.address = self.process.stdout.readline().strip()
         if not re.fullmatch(r"https?://127\.0\.0\.1:\d+", self.address):
             self.process.kill()
-            raise AssertionError(f"the server did not start: {self.process.communicate()}")
+            self.process.wait()
+            raise AssertionError(f"the server did not start: {self.complaints()}")
         self.port = int(self.address.rsplit(":", 1)[1])
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
         """The exit status, and what was written to standard error."""
         self.process.send_signal(how)
         try:
-            _, errors = self.process.communicate(timeout=30)
+            self.process.communicate(timeout=30)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
-        return self.process.returncode, errors
+        return self.process.returncode, self.complaints()
+
+    def complaints(self) -> str:
+        """What was written to standard error so far."""
+        return self._complaints.read_text(encoding="utf-8", errors="replace")
 
 
 @contextmanager

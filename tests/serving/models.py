@@ -21,7 +21,10 @@ from rowsmith.schema import Column, Policies, Schema
 from rowsmith.training import TrainingData, fit_baselines
 from rowsmith.transformation import fit_encoder
 from rowsmith.types import ColumnKind, Interval, JsonObject, Role, Task
+from rowsmith.workflows.inputs import keep_inputs
+from rowsmith.workflows.plugins import Plugins
 from rowsmith.workflows.project import Project, open_project
+from rowsmith.workflows.sign import OWN_CODE
 
 NAME = "loans"
 PURPOSES = ("car", "home", "school", "travel")
@@ -121,7 +124,9 @@ class Conforming:
         self.encoder = fit_encoder(self.frame, schema)
 
 
-def register(project: Project, model: TrainedModel, *, seed: int = 100, champion: bool = True) -> Version:
+def register(
+    project: Project, model: TrainedModel, *, seed: int = 100, champion: bool = True, plugins: Plugins | None = None
+) -> Version:
     """Evaluate on other rows, write the version folder as a run does, and promote."""
     target = model.recipe.target.column
     assert target is not None
@@ -149,8 +154,12 @@ def register(project: Project, model: TrainedModel, *, seed: int = 100, champion
             (folder / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
         (folder / "report.html").write_text(REPORT, encoding="utf-8")
         (folder / "card.md").write_text("# loans\n", encoding="utf-8")
+        if plugins is not None:
+            plugins.keep(folder)
+            keep_inputs(folder, test, model.schema)
 
     lineage = {"snapshot": "0" * 64, "recipe": model.recipe.hash, "rows_trained": 400, "seed": 0}
+    lineage |= {OWN_CODE: plugins.hash} if plugins is not None else {}
     version = project.registry.add(NAME, write, lineage=lineage, metric=metric.name, score=evaluation.score_of())
     if champion:
         project.registry.promote(NAME, version.number, reason="better than nothing", actor="a test")

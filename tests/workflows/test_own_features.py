@@ -86,3 +86,18 @@ def test_code_that_was_changed_in_the_store_is_not_run(project: Project, executo
     kept.write_text("raise SystemExit\n", encoding="utf-8")
     with pytest.raises(ArtifactError):
         deploy(project, outcome.version)
+
+
+def test_dates_as_json_has_them_reach_the_features_as_dates(
+    project: Project, executor: Executor, tmp_path: Path
+) -> None:
+    features = FEATURES.replace(
+        "frame.with_columns(", 'frame.with_columns(\n        pl.col("opened").dt.year().alias("year"),'
+    )
+    (tmp_path / "my_loans" / "features.py").write_text(features, encoding="utf-8")
+    table = loans(400).with_columns(pl.col("opened").str.to_date())
+    deployed = deploy(project, run(project, table, executor=executor).version)
+    row = table.row(0, named=True)
+    given = row | {"opened": row["opened"].isoformat()}
+    assert deployed.row(given).row == deployed.row(row).row
+    assert deployed.row(given).row["year"] == row["opened"].year

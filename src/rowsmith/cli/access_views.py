@@ -1,4 +1,4 @@
-"""What people see of keys, the audit, signatures and the tidied log."""
+"""What people see of keys, the audit, signatures, the tidied log and erasures."""
 
 from __future__ import annotations
 
@@ -84,6 +84,21 @@ def tidied(document: JsonObject) -> Parts:
         f"{document['moved']:,} predictions moved into {document['files']:,} files; "
         f"{document['removed']:,} removed for good."
     )
+
+
+def erased(document: JsonObject) -> Parts:
+    if document["empty"]:
+        yield Text(f"Nothing here is about them ({document['by']}).")
+        return
+    yield Text("To be erased:" if document["dry_run"] else "Erased:", style="bold")
+    yield Text(
+        f"{document['predictions']:,} predictions with {document['outcomes']:,} outcomes; "
+        f"{document['log_files']:,} files of older days written anew"
+    )
+    if document["jobs"]:
+        yield Text(f"{document['job_rows']:,} rows of the results of batch jobs: {', '.join(document['jobs'])}")
+    if document["jobs_ended"]:
+        yield Text(f"batch jobs that are ended, since their rows are among them: {', '.join(document['jobs_ended'])}")
 
 
 def _minute(moment: str | None) -> str:

@@ -9,7 +9,20 @@ from typing import Annotated, Any
 
 import typer
 
-from rowsmith.cli import access, data, lifecycle, log, prediction, shipping, signing, start, store, traffic, training
+from rowsmith.cli import (
+    access,
+    data,
+    erasing,
+    lifecycle,
+    log,
+    prediction,
+    shipping,
+    signing,
+    start,
+    store,
+    traffic,
+    training,
+)
 from rowsmith.version import __version__
 
 COMMANDS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
@@ -29,7 +42,7 @@ COMMANDS: tuple[tuple[str, tuple[Callable[..., Any], ...]], ...] = (
             lifecycle.verify,
         ),
     ),
-    ("Access", (access.audit, signing.sign)),
+    ("Access", (access.audit, signing.sign, erasing.erase)),
 )
 GROUPS: tuple[tuple[str, str, str, tuple[Callable[..., Any], ...]], ...] = (
     ("Maintenance", "traffic", traffic.TRAFFIC_HELP, traffic.TRAFFIC),

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import smtplib
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
@@ -26,6 +27,8 @@ from rowsmith.types import JsonObject
 
 TIMEOUT_SECONDS = 10.0
 REPEAT_AFTER = timedelta(days=7)
+PAUSES_SECONDS = (5.0, 30.0, 300.0)
+"""Before a sink that did not take an alert is told again."""
 logger = logging.getLogger("rowsmith.alerts")
 
 
@@ -212,16 +215,38 @@ def deliver(
     """
     if not _is_news(alert, state, now, repeat_after):
         return Delivery(state, told=False)
-    failures: list[str] = []
-    for sink in sinks:
+    failures = tuple(_send(alert, sinks).values())
+    if sinks and len(failures) == len(sinks):
+        return Delivery(state, told=False, failures=failures)
+    new: JsonObject = {"level": alert.verdict.level.value, "fingerprint": alert.fingerprint, "told": now.isoformat()}
+    return Delivery(new, told=bool(sinks), failures=failures)
+
+
+def tell(alert: Alert, sinks: Sequence[Sink], pauses: Sequence[float] = PAUSES_SECONDS) -> tuple[str, ...]:
+    """Tell every sink of something that happened once. Those that do not take it are told again after each pause.
+
+    The answer says why the last ones never took it.
+    """
+    left = list(sinks)
+    failures = _send(alert, left)
+    for pause in pauses:
+        if not failures:
+            break
+        time.sleep(pause)
+        left = [left[number] for number in failures]
+        failures = _send(alert, left)
+    return tuple(failures.values())
+
+
+def _send(alert: Alert, sinks: Sequence[Sink]) -> dict[int, str]:
+    """Why which of the sinks, by number, did not take it."""
+    failures: dict[int, str] = {}
+    for number, sink in enumerate(sinks):
         try:
             sink.send(alert)
         except RowsmithError as problem:
-            failures.append(str(problem))
-    if sinks and len(failures) == len(sinks):
-        return Delivery(state, told=False, failures=tuple(failures))
-    new: JsonObject = {"level": alert.verdict.level.value, "fingerprint": alert.fingerprint, "told": now.isoformat()}
-    return Delivery(new, told=bool(sinks), failures=tuple(failures))
+            failures[number] = str(problem)
+    return failures
 
 
 def _is_news(alert: Alert, state: JsonObject, now: datetime, repeat_after: timedelta) -> bool:

@@ -14,13 +14,13 @@ import io
 import os
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import polars as pl
 from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, tuple_, update
@@ -35,7 +35,11 @@ DAY_MICROSECONDS = 86_400_000_000
 ROWS_A_FILE = 20_000
 """So many are emptied in one transaction, for which appends wait: about 0.2 s on SQLite."""
 ABANDONED_SECONDS = 3600.0
+IDS_A_QUERY = 900
+"""The oldest SQLite takes 999 values."""
 CONTENT = ("id", "time", "inputs", "answer")
+
+IsMeant: TypeAlias = Callable[[str, str | None], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +83,18 @@ class LogArchive:
             ) from None
 
     def _load(self, path: str, sha256: str) -> dict[str, tuple[str, str]]:
+        table = self._table(path, sha256)
+        return {id_: (inputs, answer) for id_, inputs, answer in table.select("id", "inputs", "answer").iter_rows()}
+
+    def _table(self, path: str, sha256: str) -> pl.DataFrame:
+        """The whole of a file, as it was written. Raises StorageError."""
         file = inside(self._folder, path)
         advice = "restore the folder of the log from a backup"
         if not file.is_file():
             raise StorageError("a file of the prediction log is missing", where=str(file), next_step=advice)
         if sha256_of_file(file) != sha256:
             raise StorageError("a file of the prediction log was changed", where=str(file), next_step=advice)
-        table = pl.read_parquet(file, columns=["id", "inputs", "answer"])
-        return {id_: (inputs, answer) for id_, inputs, answer in table.iter_rows()}
+        return pl.read_parquet(file)
 
     # -- moving --------------------------------------------------------------------------------------------
 
@@ -117,8 +125,7 @@ class LogArchive:
             rows = connection.execute(query).all()
         if not rows:
             return 0
-        day = datetime.fromtimestamp(start // 1_000_000, UTC).date().isoformat()
-        path = f"{name}/{day}-{uuid.uuid4().hex[:12]}.parquet"
+        path = _new_path(name, start)
         file = self._write(path, rows)
         last = tuple_(p.time, p.id) <= (rows[-1].time, rows[-1].id)
         try:
@@ -148,11 +155,10 @@ class LogArchive:
         return len(rows)
 
     def _write(self, path: str, rows: Sequence[Any]) -> Path:
-        table = pl.DataFrame(
-            [tuple(row) for row in rows],
-            schema={"id": pl.String, "time": pl.Int64, "inputs": pl.String, "answer": pl.String},
-            orient="row",
-        )
+        schema = {"id": pl.String, "time": pl.Int64, "inputs": pl.String, "answer": pl.String}
+        return self._write_table(path, pl.DataFrame([tuple(row) for row in rows], schema=schema, orient="row"))
+
+    def _write_table(self, path: str, table: pl.DataFrame) -> Path:
         buffer = io.BytesIO()
         table.write_parquet(buffer, compression="zstd", compression_level=6)
         file = inside(self._folder, path)
@@ -186,8 +192,7 @@ class LogArchive:
             old = connection.execute(select(log_files.c.path).where(log_files.c.last < end)).scalars().all()
             connection.execute(delete(log_files).where(log_files.c.last < end))
         for path in old:
-            with writing_to(self._folder):
-                inside(self._folder, path).unlink(missing_ok=True)
+            self._unlink(path)
         return Tidied(removed=removed, files_removed=len(old))
 
     def _names(self) -> tuple[str, ...]:
@@ -201,20 +206,108 @@ class LogArchive:
             return connection.execute(delete(predictions).where(p.id.in_(chosen))).rowcount
 
     def _remove_abandoned(self) -> None:
-        with self._database.reading() as connection:
-            listed = set(connection.scalars(select(log_files.c.path)))
         oldest = time.time() - ABANDONED_SECONDS
-        for file in self._folder.glob("*/*.parquet"):
+        for path in self._unlisted(self._listed()):
             # Another process may have removed it by now.
             with suppress(FileNotFoundError):
-                if file.relative_to(self._folder).as_posix() not in listed and file.stat().st_mtime < oldest:
-                    file.unlink(missing_ok=True)
+                if (self._folder / path).stat().st_mtime < oldest:
+                    self._unlink(path)
+
+    # -- erasing -------------------------------------------------------------------------------------------
+
+    def holding(self, is_meant: IsMeant) -> Iterator[tuple[str, frozenset[str]]]:
+        """The files with entries that are meant, and which; `is_meant` is asked with the id and inputs of an entry.
+
+        Files that are not listed are looked into as well: what a crash left holds the same rows. Raises StorageError.
+        """
+        listed = self._listed()
+        for path, sha256 in listed.items():
+            yield from _meant(path, self._table(path, sha256), is_meant)
+        for path in self._unlisted(listed):
+            try:
+                table = pl.read_parquet(inside(self._folder, path), columns=["id", "inputs"])
+            except (OSError, pl.exceptions.PolarsError):
+                continue  # half a file, which is removed in its time; or gone by now
+            yield from _meant(path, table, is_meant)
+
+    def erase(self, files: Mapping[str, Collection[str]]) -> None:
+        """Write these files anew without these entries, which leave the database in the same transaction.
+
+        A file that is not listed is left alone while the database holds its entries: another process may be about to
+        list it. Raises StorageError.
+        """
+        for path, ids in files.items():
+            listed = self._listed()
+            if path in listed:
+                self._replace(path, listed[path], ids)
+            elif not self._are_kept(ids) and path not in self._listed():
+                self._unlink(path)
+
+    def _replace(self, path: str, sha256: str, ids: Collection[str]) -> None:
+        table = self._table(path, sha256)
+        kept = table.filter(~pl.col("id").is_in(list(ids)))
+        new = _new_path(path.partition("/")[0], kept["time"][0]) if kept.height else None
+        file = self._write_table(new, kept) if new is not None else None
+        same = (log_files.c.path == path, log_files.c.sha256 == sha256)
+        with self._database.writing(lock=log_files.name) as connection:
+            if file is None:
+                done = connection.execute(delete(log_files).where(*same))
+            else:
+                size = file.stat().st_size
+                values = {"path": new, "sha256": sha256_of_file(file), "rows": kept.height, "bytes": size}
+                done = connection.execute(update(log_files).where(*same).values(**values))
+            if done.rowcount:
+                for some in chunks(ids):
+                    connection.execute(delete(predictions).where(predictions.c.id.in_(some)))
+        # Another erasure or retention was here first: what it left is looked at again.
+        superfluous = path if done.rowcount else new
+        if superfluous is not None:
+            self._unlink(superfluous)
+
+    def _unlink(self, path: str) -> None:
+        with writing_to(self._folder):
+            inside(self._folder, path).unlink(missing_ok=True)
+
+    def _are_kept(self, ids: Collection[str]) -> bool:
+        p = predictions.c
+        with self._database.reading() as connection:
+            return any(connection.scalar(select(func.count()).where(p.id.in_(some))) for some in chunks(ids))
+
+    def _listed(self) -> dict[str, str]:
+        """Paths, and the SHA-256 of each."""
+        with self._database.reading() as connection:
+            return {path: sha256 for path, sha256 in connection.execute(select(log_files.c.path, log_files.c.sha256))}
+
+    def _unlisted(self, listed: Collection[str]) -> Iterator[str]:
+        for file in self._folder.glob("*/*.parquet"):
+            path = file.relative_to(self._folder).as_posix()
+            if path not in listed:
+                yield path
 
 
 def _movable() -> tuple[ColumnElement[bool], ...]:
     """What was asked during an experiment stays: its evidence is weighed in the database."""
     p = predictions.c
     return (p.archive.is_(None), p.inputs.is_not(None), p.experiment.is_(None))
+
+
+def chunks(ids: Collection[str]) -> Iterator[Sequence[str]]:
+    """As many at a time as a query may name."""
+    ordered = sorted(ids)
+    for start in range(0, len(ordered), IDS_A_QUERY):
+        yield ordered[start : start + IDS_A_QUERY]
+
+
+def _new_path(name: str, microseconds: int) -> str:
+    """Relative to the folder of the log; of the day of one of its entries."""
+    day = datetime.fromtimestamp(microseconds // 1_000_000, UTC).date().isoformat()
+    return f"{name}/{day}-{uuid.uuid4().hex[:12]}.parquet"
+
+
+def _meant(path: str, table: pl.DataFrame, is_meant: IsMeant) -> Iterator[tuple[str, frozenset[str]]]:
+    ids = frozenset(id_ for id_, inputs in table.select("id", "inputs").iter_rows() if is_meant(id_, inputs))
+    if ids:
+        yield path, ids
 
 
 class _Overtaken(Exception):

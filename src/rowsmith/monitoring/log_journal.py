@@ -201,6 +201,12 @@ def read_through(folder: Path, store: Callable[[Sequence[Row]], None]) -> None:
             os.close(descriptor)
 
 
+def waiting_rows(folder: Path) -> Iterator[Row]:
+    """What any process of this machine has acknowledged and not yet moved, which is left where it is."""
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        yield from _rows_of(_content(path))
+
+
 def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -208,8 +214,12 @@ def _content(path: Path) -> bytes:
         return b""
 
 
+def _rows_of(content: bytes) -> list[Row]:
+    return [row for record in _records(content) for row in orjson.loads(record)]
+
+
 def store_records(content: bytes, store: Callable[[Sequence[Row]], None]) -> None:
-    rows = [row for record in _records(content) for row in orjson.loads(record)]
+    rows = _rows_of(content)
     for start in range(0, len(rows), ROWS_A_MOVE):
         store(rows[start : start + ROWS_A_MOVE])
 

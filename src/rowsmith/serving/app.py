@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from flask import Flask
@@ -19,6 +20,7 @@ from rowsmith.serving.readiness import asks_for_keys
 from rowsmith.serving.services import MEGABYTE, Services, attach
 from rowsmith.serving.sessions import Sessions
 from rowsmith.serving.shadows import Shadows
+from rowsmith.serving.telling import tell_of_roll_back
 from rowsmith.settings import Settings
 from rowsmith.storage.secret_files import secret_file
 from rowsmith.workflows.project import Project
@@ -42,7 +44,12 @@ def create_app(project: Project, settings: Settings, *, counters: Path | None = 
     app.config["MAX_FORM_PARTS"] = MAX_FORM_PARTS
     meter = Meter(counters)
     gate = open_gate(project, settings, counters)
-    models = Models(project, idle_seconds=60 * settings.idle_minutes, max_bytes=settings.models_mb * MEGABYTE)
+    models = Models(
+        project,
+        idle_seconds=60 * settings.idle_minutes,
+        max_bytes=settings.models_mb * MEGABYTE,
+        on_roll_back=partial(tell_of_roll_back, settings.alerts),
+    )
     site = Services(project, settings, models, Shadows(meter), meter, gate)
     attach(app, site)
     hot.register(app, site, lambda environ, endpoint: gate.admit(environ, role_for(endpoint)), HOT)

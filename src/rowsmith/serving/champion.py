@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 
 from rowsmith.errors import RowsmithError
 from rowsmith.model import TrainedModel
 from rowsmith.monitoring.log import Role
-from rowsmith.registry.traffic import Rule
+from rowsmith.registry.traffic import Rule, TrafficEvent
 from rowsmith.registry.versions import Version
 from rowsmith.schema import Schema
 from rowsmith.serving.errors import Problem
@@ -29,8 +29,14 @@ RETRY_SECONDS = 5.0
 # Who was replaced stays loaded for so long: a roll back is quickest when it is needed most.
 KEEP_SECONDS = 600.0
 # A canary is judged this often; less often where it takes so long that it would keep a core busy.
-JUDGE_SECONDS = 5.0
+JUDGE_SECONDS = 2.0
 JUDGE_SHARE = 0.05
+
+OnRollBack: TypeAlias = Callable[[TrafficEvent], object]
+
+
+def tell_nobody(_: TrafficEvent) -> None:
+    """For those who do not want to be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +97,15 @@ class ChampionHolder:
     """Holds the champion of one name and its challenger. A thread of its own watches the registry, so that no request
     waits for a load."""
 
-    def __init__(self, project: Project, name: str) -> None:
+    def __init__(self, project: Project, name: str, on_roll_back: OnRollBack = tell_nobody) -> None:
+        """`on_roll_back` is told when this process took a challenger back."""
         self.name = name
         self.fault: str | None = None
         """Why the newest champion, or its challenger, is not the one that answers."""
         self.used = time.monotonic()
         """When it was last asked for."""
         self._project = project
+        self._on_roll_back = on_roll_back
         self._standing: _Standing | None = None
         self._before: tuple[Served, float] | None = None
         self._token: object = None
@@ -258,6 +266,7 @@ class ChampionHolder:
             event = roll_back_if_worse(self._project, self.name, standing.rule, standing.champion.model.schema)
             if event is not None:
                 logger.warning("version %s of %s was taken back: %s", event.challenger, self.name, event.reason)
+                self._on_roll_back(event)
         except Exception as problem:
             # At the edge of a thread: a look that failed is made again.
             logger.error("the canary of %s could not be judged: %s", self.name, problem)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from rowsmith.errors import RowsmithError
@@ -19,18 +17,12 @@ from rowsmith.workflows.project import Project
 if TYPE_CHECKING:
     from rowsmith.workflows.jobs import JobStore, Known
 
-try:
-    import fcntl
-except ImportError:  # Windows, where one process serves
-    fcntl = None  # type: ignore[assignment]
-
 logger = logging.getLogger("rowsmith.serving")
 
 LOOK_SECONDS = 1.0
 TIDY_SECONDS = 60.0
 AGAIN_SECONDS = 5.0
 """Before a job is tried again whose process ended early."""
-LOCK_FILE = "runner.lock"
 
 
 class JobRunner:
@@ -86,7 +78,7 @@ class JobRunner:
         from rowsmith.workflows.jobs import jobs_of
 
         store = jobs_of(self._project)
-        with _alone(store) as is_alone:
+        with store.alone() as is_alone:
             if not is_alone:
                 return
             store.settle()
@@ -124,21 +116,3 @@ class JobRunner:
                     break
                 time.sleep(0.05)
         return process.returncode
-
-
-@contextmanager
-def _alone(store: JobStore) -> Iterator[bool]:
-    """Whether this process alone runs jobs now. The system lets go of the lock of a process that died."""
-    if fcntl is None:
-        yield True
-        return
-    descriptor = os.open(store.folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-            return
-        yield True
-    finally:
-        os.close(descriptor)

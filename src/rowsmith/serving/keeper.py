@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 from rowsmith.errors import RowsmithError
 from rowsmith.settings import Settings
+from rowsmith.storage.locks import alone
 from rowsmith.workflows.project import Project
-
-try:
-    import fcntl
-except ImportError:  # Windows, where one process serves
-    fcntl = None  # type: ignore[assignment]
 
 FIRST_SECONDS = 60.0
 EVERY_SECONDS = 3600.0
@@ -58,8 +51,8 @@ class Keeper:
             return False
         from rowsmith.workflows.tidy import tidy  # here: it would slow the start of the server
 
-        with _alone(self._project.store / ".tidying") as alone:
-            if alone:
+        with alone(self._project.store / ".tidying") as is_alone:
+            if is_alone:
                 settings = self._settings
                 done = tidy(
                     self._project,
@@ -69,17 +62,4 @@ class Keeper:
                 )
                 if done.moved or done.removed:
                     logger.info("prediction log: %d entries moved to files, %d removed", done.moved, done.removed)
-        return alone
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[bool]:
-    """Whether this process has the lock; it lets go when it ends, however that is."""
-    with path.open("a") as file:
-        try:
-            if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+        return is_alone

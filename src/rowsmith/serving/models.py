@@ -9,7 +9,7 @@ from typing import Any
 
 from rowsmith.errors import NotFoundError
 from rowsmith.registry.versions import NAME
-from rowsmith.serving.champion import ChampionHolder, Route, Served, load
+from rowsmith.serving.champion import ChampionHolder, OnRollBack, Route, Served, load, tell_nobody
 from rowsmith.serving.errors import Problem
 from rowsmith.workflows.project import Project
 
@@ -29,8 +29,10 @@ class Models:
         *,
         idle_seconds: float,
         max_bytes: int,
+        on_roll_back: OnRollBack = tell_nobody,
     ) -> None:
-        self.default = ChampionHolder(project, project.recipe.name)
+        self.default = ChampionHolder(project, project.recipe.name, on_roll_back)
+        self._on_roll_back = on_roll_back
         self._project = project
         self._idle_seconds = idle_seconds
         self._max_bytes = max_bytes
@@ -50,7 +52,7 @@ class Models:
         if holder is None:
             self._require(name)
             with self._lock:
-                holder = self._holders.setdefault(name, ChampionHolder(self._project, name))
+                holder = self._holders.setdefault(name, ChampionHolder(self._project, name, self._on_roll_back))
             holder.refresh()
             self._tidy()
         return holder

@@ -69,6 +69,15 @@ def check_traces(settings: Settings) -> None:
         open_traces(settings.otlp_endpoint).close()
 
 
+def check_alerts(settings: Settings) -> None:
+    """Raises SettingsError for a target of alerts that is none: before there is something to tell."""
+    if settings.alerts:
+        from rowsmith.monitoring.alerts import open_sink
+
+        for target in settings.alerts:
+            open_sink(target)
+
+
 def record_settings(project: Project, settings: Settings, *, actor: str) -> None:
     """A line of the audit where a server starts with other settings than the one before it. Raises StorageError."""
     if project.is_empty:

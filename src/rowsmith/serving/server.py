@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from rowsmith.errors import SettingsError
 from rowsmith.serving.addresses import is_loopback
-from rowsmith.serving.readiness import check_access, check_certificate, check_traces, record_settings
+from rowsmith.serving.readiness import check_access, check_alerts, check_certificate, check_traces, record_settings
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -68,6 +68,7 @@ def serve(
     check_access(project, settings)
     check_certificate(settings)
     check_traces(settings)
+    check_alerts(settings)
     port = claim(settings.host, settings.port)
     address = url_of(settings.host, port, tls=bool(settings.tls_cert))
     if not is_loopback(settings.host) and not settings.tls_cert:

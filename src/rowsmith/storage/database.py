@@ -155,6 +155,20 @@ class Database:
             time.sleep(pause)
             pause = min(pause * 1.2, LONGEST_PAUSE)
 
+    def purge(self, *tables: str) -> None:
+        """Let go of what was deleted from `tables` as far as the database can: from SQLite's write-ahead log, and from
+        the pages of PostgreSQL, which the next rows take. Raises StorageError."""
+        raw = self.connect_raw()
+        try:
+            with self.translated():
+                if self.is_sqlite:
+                    raw.execute("PRAGMA busy_timeout = 5000")
+                    raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                else:
+                    raw.execute(f"VACUUM {', '.join(tables)}")
+        finally:
+            self.close_raw(raw)
+
     def close_raw(self, connection: Any) -> None:
         self._raw.remove(connection)
         self._files.pop(id(connection), None)
@@ -233,6 +247,8 @@ def _sqlite_engine(url: URL, wait_seconds: float) -> Engine:
         _use_wal(connection, wait_seconds)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        # What is deleted is overwritten: rows of a person who asks to be forgotten must not stay in free pages.
+        connection.execute("PRAGMA secure_delete = ON")
         record.info[FILE] = _identity(path)
 
     @event.listens_for(engine, "checkout")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ class Deployed:
         if self.types is None:
             return self.model.conformer.frame(rows, first_row=first_row)
         first = Conformer(self.inputs).frame(rows, first_row=first_row)
-        featured = self.model.conformer.frame(self.plugins.apply(self._typed(rows)), first_row=first_row)
+        featured = self.model.conformer.frame(self.plugins.apply(self._typed(rows, first.frame)), first_row=first_row)
         return ConformingFrame(featured.frame, (*first.warnings, *featured.warnings))
 
     def answers(self, rows: pl.DataFrame) -> pl.DataFrame:
@@ -54,18 +55,27 @@ class Deployed:
         if self.types is None:
             return self.model.conformer.row(row)
         first = Conformer(self.inputs).row(row)
-        table = self._typed(frame_of_rows([row]))
+        table = self._typed(frame_of_rows([row]), pl.DataFrame([first.row]))
         featured = self.model.conformer.row(self.plugins.apply(table).row(0, named=True))
         return ConformingRow(featured.row, (*first.warnings, *featured.warnings))
 
-    def _typed(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The columns that the features saw at training, with the types they had then; absent ones are null."""
+    def _typed(self, rows: pl.DataFrame, conforming: pl.DataFrame) -> pl.DataFrame:
+        """The columns that the features saw at training, with the types they had then; absent ones are null.
+
+        Where a value cannot be taken as it came (a date as text, as JSON has it), it is what the schema reads it as.
+        """
         assert self.types is not None
-        columns = [
-            pl.col(name).cast(dtype, strict=False) if name in rows.columns else pl.lit(None, dtype).alias(name)
-            for name, dtype in self.types.schema.items()
-        ]
-        return rows.select(columns)
+        return pl.DataFrame(
+            [_taken(name, dtype, rows, conforming) for name, dtype in self.types.schema.items()], height=rows.height
+        )
+
+
+def _taken(name: str, dtype: pl.DataType, rows: pl.DataFrame, conforming: pl.DataFrame) -> pl.Series:
+    for table in (rows, conforming):
+        if name in table.columns:
+            with suppress(pl.exceptions.PolarsError):
+                return table[name].cast(dtype, strict=False)
+    return pl.Series(name, [None] * rows.height, dtype=dtype)
 
 
 def deploy(project: Project, version: Version, *, single: bool = False) -> Deployed:

@@ -18,8 +18,8 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,9 +32,10 @@ from rowsmith.ingestion.sources import read_batches
 from rowsmith.ingestion.sources.formats import known_extensions
 from rowsmith.ingestion.sources.local_file import PACKED_EXTENSIONS
 from rowsmith.storage.files import inside, write_atomically, writing_to
+from rowsmith.storage.locks import alone
 from rowsmith.types import JsonObject
 from rowsmith.workflows.deploy import deploy
-from rowsmith.workflows.parts import Parts
+from rowsmith.workflows.parts import DONE, Parts
 from rowsmith.workflows.project import Project
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
@@ -42,7 +43,7 @@ ENDED: frozenset[State] = frozenset({"done", "failed", "cancelled"})
 
 ID = re.compile(r"[0-9a-f]{32}")
 JOB_FILE, STATUS_FILE, CANCEL_FILE, PARTS, SCORES_FILE = "job.json", "status.json", "cancel", "parts", "scores.parquet"
-INCOMING = ".incoming-"
+INCOMING, LOCK_FILE = ".incoming-", "runner.lock"
 ABANDONED_SECONDS = 24 * 3600.0
 MOST_WAITING = 100
 MAX_FAULTS = 100
@@ -211,6 +212,10 @@ class JobStore:
 
     # -- working -------------------------------------------------------------------------------------------
 
+    def alone(self) -> AbstractContextManager[bool]:
+        """Whether this process alone works on jobs inside the block."""
+        return alone(self.folder / LOCK_FILE)
+
     def note(self, id_: str, status: Status) -> None:
         """Replace the status; what only the work needed goes once the job has ended. Raises StorageError."""
         place = self._place(id_)
@@ -241,6 +246,16 @@ class JobStore:
         place = self._place(id_) / PARTS
         place.mkdir(exist_ok=True)
         return place
+
+    def scored(self, id_: str) -> Sequence[Path]:
+        """The finished parts of a job, as far as there are any."""
+        return sorted((self._place(id_) / PARTS).glob(f"*{DONE}"))
+
+    def holds_rows(self, id_: str) -> bool:
+        """Whether what was uploaded for a job, or scored so far, is still there, or may still come."""
+        place = self._place(id_)
+        is_over = _loaded((place / STATUS_FILE).read_text(encoding="utf-8")).state in ENDED
+        return not is_over or (place / PARTS).exists() or any(place.glob("upload*"))
 
     def _clear(self, place: Path) -> None:
         shutil.rmtree(place / PARTS, ignore_errors=True)

@@ -57,6 +57,16 @@ class Project:
     def schema_path(self) -> Path:
         return self.root / SCHEMA_FILE
 
+    @property
+    def journals(self) -> Path:
+        """Where servers keep the newest entries of the prediction log."""
+        return self.store / "journals"
+
+    @property
+    def pseudonym_key(self) -> Path:
+        """What pseudonyms in the prediction log are made with; there once one was made."""
+        return self.store / "secrets" / "pseudonyms.key"
+
     @cached_property
     def snapshots(self) -> SnapshotStore:
         from rowsmith.ingestion.keeping.folder import FolderStore
@@ -100,7 +110,7 @@ class Project:
 
         return PredictionLog(
             self.database,
-            journals=self.store / "journals",
+            journals=self.journals,
             archive=self.log_archive,
             privacy=self._privacy(),
             gap=gap,
@@ -120,8 +130,7 @@ class Project:
         columns = self.recipe.columns
         if not columns.personal:
             return None
-        key = self.store / "secrets" / "pseudonyms.key"
-        return Privacy(frozenset(columns.personal), columns.personal_in_log, lambda: secret_file(key))
+        return Privacy(frozenset(columns.personal), columns.personal_in_log, lambda: secret_file(self.pseudonym_key))
 
     @property
     def is_empty(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +12,9 @@ import polars as pl
 
 from rowsmith.errors import NotFoundError
 from rowsmith.model import PREDICTION_COLUMN
+from rowsmith.monitoring.alerts import Alert, open_sink, tell
 from rowsmith.monitoring.contrast import Contrast, contrast_of_arms, contrast_of_pairs
+from rowsmith.monitoring.decide import Level, Reason, Verdict
 from rowsmith.monitoring.experiment import Agreement, Arm, Evidence, State, weigh
 from rowsmith.monitoring.log_arms import (
     ArmCounts,
@@ -150,6 +153,17 @@ def roll_back_if_worse(project: Project, name: str, rule: Rule, schema: Schema) 
         evidence=evidence.to_dict(),
         over=rule.position,
     )
+
+
+def tell_of_roll_back(event: TrafficEvent, targets: Sequence[str]) -> tuple[str, ...]:
+    """Tell each of the targets (see `open_sink`) that a challenger was taken back; why any of them never took it.
+
+    Raises SettingsError for a target that is none.
+    """
+    message = f"version {event.challenger} was taken back, and version {event.champion} answers alone: {event.reason}"
+    reason = Reason("rolled_back", Level.WARN, message, "see: rowsmith traffic show")
+    alert = Alert(event.name, event.created, Verdict(Level.WARN, (reason,)))
+    return tell(alert, [open_sink(target) for target in targets])
 
 
 def _trial(name: str, rule: Rule) -> Trial:
