@@ -211,8 +211,8 @@ SETTINGS: tuple[Setting, ...] = (
         "ROWSMITH_ALERTS",
         (),
         lambda text: tuple(text.split()),
-        "Whom `rowsmith monitor` tells about news, and a server of a canary that it took back, separated by spaces: log, "
-        "file:PATH, https://... (a webhook), smtp://host?from=...&to=... (an e-mail).",
+        "Whom `rowsmith monitor` tells about news, and a server of a canary that it took back, separated by spaces: "
+        "log, file:PATH, https://... (a webhook), smtp://host?from=...&to=... (an e-mail).",
     ),
     Setting(
         "internal_addresses",
