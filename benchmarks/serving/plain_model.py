@@ -22,6 +22,7 @@ from rowsmith.workflows.ingest import examine
 from rowsmith.workflows.project import Project, open_project
 from rowsmith.workflows.reading import take_snapshot
 from rowsmith.workflows.train import encode_training_rows, labelled_rows, metric_of
+from rowsmith.workflows.training_rows import all_rows
 
 NAME = "plain"
 TREES = 300
@@ -41,7 +42,7 @@ def make_plain(root: Path, source: Path, target: str) -> Project:
     project = open_project(root)
     ingested = examine(project, take_snapshot(project, source))
     schema = ingested.schema
-    frame, truth = labelled_rows(ingested.frame, schema)
+    frame, truth = labelled_rows(all_rows(ingested.table), schema)
     split = seal(frame, schema, recipe)
     data, encoder = encode_training_rows(frame, truth, split.train, schema, recipe, folder=root)
     everything = np.arange(len(data.matrix))

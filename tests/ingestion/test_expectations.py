@@ -13,6 +13,7 @@ from rowsmith.conform import Conformer
 from rowsmith.errors import RecipeError, SchemaError
 from rowsmith.ingestion.expectations import expecting, require
 from rowsmith.ingestion.infer import infer_schema
+from rowsmith.ingestion.table import Table
 from rowsmith.recipe import Recipe
 from rowsmith.workflows.ingest import examine, ingest
 from rowsmith.workflows.project import open_project
@@ -83,7 +84,7 @@ def test_what_holds(expect: dict[str, Any], size: int) -> None:
     batches = TABLE.iter_slices(size)
     out = list(expecting(batches, recipe(**expect).expect, now=NOW, is_whole=True))
     assert pl.concat(out).equals(TABLE)
-    require(TABLE, recipe(**expect).expect, infer_schema(TABLE, Recipe()), now=NOW)
+    require(Table.of_frame(TABLE), recipe(**expect).expect, infer_schema(TABLE, Recipe()), now=NOW)
 
 
 @pytest.mark.parametrize(("expect", "says", "row"), [case for case in BROKEN if case[1]])
@@ -94,7 +95,7 @@ def test_what_does_not(expect: dict[str, Any], says: str, row: int | None, size:
     assert caught.value.faults[0].row == row or row is None
     assert "[expect]" in caught.value.next_step
     with pytest.raises(SchemaError):
-        require(TABLE, recipe(**expect).expect, infer_schema(TABLE, Recipe()), now=NOW)
+        require(Table.of_frame(TABLE), recipe(**expect).expect, infer_schema(TABLE, Recipe()), now=NOW)
 
 
 def test_rows_that_are_added_may_be_few() -> None:

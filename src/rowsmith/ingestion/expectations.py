@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,8 +13,10 @@ from rowsmith.conform.parsing import converter
 from rowsmith.conform.rule import show
 from rowsmith.conform.series import conform_series
 from rowsmith.errors import Fault, SchemaError
+from rowsmith.ingestion.hashes import Hashes, hashes_of
 from rowsmith.ingestion.kinds import reading_as
 from rowsmith.ingestion.spellings import Spellings
+from rowsmith.ingestion.table import Table
 from rowsmith.recipe import ColumnExpectation, ExpectSection, seconds_of
 from rowsmith.schema import Parsing, Schema
 from rowsmith.types import ColumnKind
@@ -37,10 +39,13 @@ def expecting(
     watch.conclude(is_whole=is_whole)
 
 
-def require(frame: pl.DataFrame, expect: ExpectSection, schema: Schema, *, now: datetime) -> None:
+def require(table: Table, expect: ExpectSection, schema: Schema, *, now: datetime) -> None:
     """The same for a table that is there, its text read as the schema reads it."""
+    if expect == ExpectSection():
+        return
     watch = Watch(expect, now, schema)
-    watch.see(frame)
+    for _, batch in table.batches():
+        watch.see(batch)
     watch.conclude(is_whole=True)
 
 
@@ -55,7 +60,7 @@ class _Seen:
 
 
 class Watch:
-    """Adds up what concerns the table as a whole; memory grows with the rows only for what must be unique."""
+    """Adds up what concerns the table as a whole, in memory that does not grow with the rows."""
 
     def __init__(self, expect: ExpectSection, now: datetime, schema: Schema | None = None) -> None:
         self._expect = expect
@@ -63,7 +68,7 @@ class Watch:
         self._schema = schema
         self._seen = {name: _Seen() for name in expect.columns}
         self._absent: set[str] = set()
-        self._keys: dict[tuple[str, ...], list[pl.Series]] = {key: [] for key in _keys(expect)}
+        self._keys = {key: Hashes() for key in _keys(expect)}
         self._rows = 0
 
     def see(self, frame: pl.DataFrame) -> None:
@@ -75,7 +80,7 @@ class Watch:
         for key, hashes in self._keys.items():
             if all(name in frame.columns for name in key):
                 # A row with a missing part repeats nothing.
-                hashes.append(frame.select(key).drop_nulls().hash_rows())
+                hashes.add(hashes_of(frame.select(key).drop_nulls()))
             else:
                 self._absent |= {name for name in key if name not in frame.columns}
         self._rows += frame.height
@@ -162,11 +167,8 @@ def _keys(expect: ExpectSection) -> list[tuple[str, ...]]:
     return [*alone, *([expect.unique] if expect.unique else [])]
 
 
-def _repeated(key: tuple[str, ...], hashes: Sequence[pl.Series]) -> Fault | None:
-    if not hashes:
-        return None
-    all_rows = pl.concat(hashes)
-    repeated = len(all_rows) - all_rows.n_unique()
+def _repeated(key: tuple[str, ...], hashes: Hashes) -> Fault | None:
+    repeated = hashes.repeats
     if not repeated:
         return None
     names = ", ".join(f'"{name}"' for name in key)

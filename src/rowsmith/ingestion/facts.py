@@ -20,6 +20,7 @@ MICROSECONDS = 1_000_000
 MAX_TYPICAL = 60
 MAX_FAULTS = 10
 MAX_EXAMPLES = 3
+MAX_COUNTED_LEVELS = 100_000
 
 
 def describe(series: pl.Series, reading: Reading, roles: tuple[Role, ...] = ()) -> Column:
@@ -45,7 +46,32 @@ def describe(series: pl.Series, reading: Reading, roles: tuple[Role, ...] = ()) 
 def count_levels(values: pl.Series) -> pl.DataFrame:
     """Columns `level` and `rows`, most frequent first, equal ones by name."""
     counted = values.rename("level").drop_nulls().value_counts(name="rows")
-    return counted.sort(["rows", "level"], descending=[True, False])
+    return by_frequency(counted)
+
+
+class LevelCounts:
+    """Levels that go by in batches; `levels` is None once there are more than memory shall hold."""
+
+    def __init__(self) -> None:
+        self._levels: pl.DataFrame | None = pl.DataFrame(schema={"level": pl.String, "rows": pl.Int64})
+
+    def see(self, values: pl.Series) -> None:
+        if self._levels is None:
+            return
+        counted = pl.concat([self._levels, count_levels(values).cast({"rows": pl.Int64})])
+        self._levels = counted.group_by("level").agg(pl.col("rows").sum())
+        if self._levels.height > MAX_COUNTED_LEVELS:
+            self._levels = None
+
+    @property
+    def levels(self) -> pl.DataFrame | None:
+        """As `count_levels` gives them."""
+        return None if self._levels is None else by_frequency(self._levels)
+
+
+def by_frequency(levels: pl.DataFrame) -> pl.DataFrame:
+    """Most frequent first, equal ones by name."""
+    return levels.sort(["rows", "level"], descending=[True, False])
 
 
 def _describe_numbers(column: Column, values: pl.Series) -> Column:

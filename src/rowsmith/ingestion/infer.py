@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import polars as pl
@@ -10,6 +11,7 @@ from rowsmith.conform.plain import final_type, plain_series, plain_type
 from rowsmith.errors import RecipeError
 from rowsmith.ingestion.facts import describe
 from rowsmith.ingestion.kinds import Reading, find_kind, reading_as
+from rowsmith.ingestion.raw_facts import RawFacts
 from rowsmith.ingestion.roles import roles_of_columns
 from rowsmith.ingestion.task import Target, settle_target
 from rowsmith.recipe import Recipe
@@ -19,12 +21,19 @@ from rowsmith.types import ColumnKind, Role
 TIME_KINDS = NUMERIC_KINDS | {ColumnKind.DATETIME}
 
 
-def infer_schema(frame: pl.DataFrame, recipe: Recipe, written: Schema | None = None) -> Schema:
+def infer_schema(
+    frame: pl.DataFrame,
+    recipe: Recipe,
+    written: Schema | None = None,
+    *,
+    raw: Mapping[str, RawFacts] | None = None,
+) -> Schema:
     """The schema of a table: see `kinds` for the kinds, `roles` for the roles, `task` for the task and labels.
 
     `written` is an earlier schema of the same table that a person may have edited: its kinds, parsing, roles and
-    policies hold where the recipe does not say otherwise, and all facts are taken afresh. Without a target in the
-    recipe the schema has no task. Raises RecipeError for a recipe that does not fit the table, DataError for a target
+    policies hold where the recipe does not say otherwise, and all facts are taken afresh. `raw` is what is known of
+    all rows where the frame holds only some (see `infer_table`). Without a target in the recipe the schema has no
+    task. Raises RecipeError for a recipe that does not fit the table, DataError for a target
     that nothing can be learnt from, SchemaError for values that are not what the recipe says.
     """
     roles = roles_of_columns(frame.columns, recipe)
@@ -37,14 +46,15 @@ def infer_schema(frame: pl.DataFrame, recipe: Recipe, written: Schema | None = N
             target = settle_target(series, recipe.target, kind)
             columns.append(target.column)
         else:
-            columns.append(_column(series, roles[series.name], kind, before.get(series.name)))
+            facts = None if raw is None else raw[series.name]
+            columns.append(_column(series, roles[series.name], kind, before.get(series.name), facts))
     schema = Schema(
         columns=tuple(_with_some_feature(columns, frame, recipe)),
         task=target.task if target else None,
         labels=target.labels if target else (),
         policies=_policies(recipe, written),
     )
-    _check_roles(schema)
+    check_roles(schema)
     return schema
 
 
@@ -57,7 +67,11 @@ def _policies(recipe: Recipe, written: Schema | None) -> Policies:
 
 
 def _column(
-    series: pl.Series, roles: tuple[Role, ...], kind: ColumnKind | None, before: Column | None = None
+    series: pl.Series,
+    roles: tuple[Role, ...],
+    kind: ColumnKind | None,
+    before: Column | None,
+    facts: RawFacts | None,
 ) -> Column:
     if before is not None:
         roles = tuple(dict.fromkeys([*roles, *(role for role in before.roles if role is not Role.TARGET)]))
@@ -66,7 +80,7 @@ def _column(
             return describe(series, Reading(before.kind, before.parsing), roles)
     # Time goes on like a counter, and sensitive groups are never told by an identifier.
     may_identify = not {Role.TIME, Role.SENSITIVE, Role.WEIGHT}.intersection(roles)
-    reading = reading_as(kind, series) if kind else find_kind(series, may_identify=may_identify)
+    reading = reading_as(kind, series) if kind else find_kind(series, may_identify=may_identify, facts=facts)
     if Role.TIME in roles and kind is None and reading.kind not in TIME_KINDS:
         reading = _time_reading(series, reading)
     if Role.WEIGHT in roles and reading.kind is ColumnKind.CONSTANT and series.dtype.is_numeric():
@@ -100,7 +114,8 @@ def _described_as_number(series: pl.Series, roles: tuple[Role, ...]) -> Column:
     return describe(series, find_kind(series, may_identify=False), roles)
 
 
-def _check_roles(schema: Schema) -> None:
+def check_roles(schema: Schema) -> None:
+    """Raises RecipeError for columns that cannot have their roles, and where there is nothing to learn from."""
     time, weight = schema.only(Role.TIME), schema.only(Role.WEIGHT)
     if time is not None and time.kind not in TIME_KINDS:
         raise RecipeError(

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from rowsmith.conform.plain import without_nulls
+from rowsmith.ingestion.raw_facts import RawFacts, SeriesFacts
 from rowsmith.ingestion.spellings import Spellings
 from rowsmith.ingestion.text_dates import COMPACT, are_compact_dates, find_dates
 from rowsmith.ingestion.text_numbers import are_whole, find_numbers
@@ -52,10 +53,13 @@ class Reading:
     parsing: Parsing = field(default_factory=Parsing)
 
 
-def find_kind(series: pl.Series, *, may_identify: bool = True) -> Reading:
-    """The kind of a column of a plain type. `may_identify` is False for one that is known to be no identifier."""
+def find_kind(series: pl.Series, *, may_identify: bool = True, facts: RawFacts | None = None) -> Reading:
+    """The kind of a column of a plain type. `may_identify` is False for one that is known to be no identifier.
+
+    `facts` are those of all rows, where the series holds only some of them.
+    """
     if isinstance(series.dtype, pl.String):
-        return _of_text(series, may_identify=may_identify)
+        return _of_text(series, facts, may_identify=may_identify)
     values = without_nulls(series)
     if not len(values) or (len(values) == len(series) and values.min() == values.max()):
         return Reading(ColumnKind.CONSTANT)
@@ -68,7 +72,7 @@ def find_kind(series: pl.Series, *, may_identify: bool = True) -> Reading:
         return Reading(ColumnKind.INTEGER if whole else ColumnKind.NUMBER)
     if are_compact_dates(series):
         return Reading(ColumnKind.DATETIME, Parsing(date_format=COMPACT))
-    if may_identify and _is_integer_identifier(series, values):
+    if may_identify and _is_integer_identifier(series.name, facts or SeriesFacts(series)):
         return Reading(ColumnKind.IDENTIFIER)
     return Reading(ColumnKind.INTEGER)
 
@@ -91,7 +95,7 @@ def is_named_like_identifier(name: str) -> bool:
     return bool(ID_NAME.search(name) or CAMEL_ID_NAME.search(name))
 
 
-def _of_text(series: pl.Series, *, may_identify: bool) -> Reading:
+def _of_text(series: pl.Series, facts: RawFacts | None, *, may_identify: bool) -> Reading:
     spellings = Spellings.of(series)
     if not spellings.values or (len(spellings.values) == 1 and spellings.rows == len(series)):
         return Reading(ColumnKind.CONSTANT)
@@ -104,30 +108,33 @@ def _of_text(series: pl.Series, *, may_identify: bool) -> Reading:
     dates = find_dates(spellings, series)
     if dates is not None:
         return Reading(ColumnKind.DATETIME, dates)
-    if may_identify and _is_text_identifier(series.name, spellings):
+    # Among a few of the rows of a table nearly every level is alone.
+    uniqueness = _uniqueness(spellings) if facts is None else facts.different / max(facts.rows - facts.missing, 1)
+    if may_identify and _is_text_identifier(series.name, spellings, uniqueness):
         return Reading(ColumnKind.IDENTIFIER)
-    return Reading(ColumnKind.TEXT if _is_writing(spellings) else ColumnKind.CATEGORY)
+    return Reading(ColumnKind.TEXT if _is_writing(spellings, uniqueness) else ColumnKind.CATEGORY)
 
 
-def _is_integer_identifier(series: pl.Series, values: pl.Series) -> bool:
-    """`values` are those that are not missing. Counting the different ones is dear, and so comes last."""
-    rows = len(series)
+def _uniqueness(spellings: Spellings) -> float:
+    return len(spellings.values) / spellings.rows
+
+
+def _is_integer_identifier(name: str, facts: RawFacts) -> bool:
+    """Counting the different ones is dear, and so comes last."""
+    rows = facts.rows
     if rows < MIN_ROWS_OF_IDENTIFIER:
         return False
-    if is_named_like_identifier(series.name) and values.n_unique() >= NEARLY_UNIQUE * rows:
+    if is_named_like_identifier(name) and facts.different >= NEARLY_UNIQUE * rows:
         return True
-    if len(values) < rows or TIME_NAME.search(series.name):
+    if facts.missing or TIME_NAME.search(name):
         return False
-    low, high = series.min(), series.max()
-    consecutive = int(high) - int(low) + 1 == rows  # type: ignore[arg-type]
-    if not consecutive:
+    if int(facts.high) - int(facts.low) + 1 != rows:  # not consecutive
         return False
-    return bool((series.diff().drop_nulls() == 1).all()) or (low in (0, 1) and series.n_unique() == rows)
+    return facts.counts_up or (facts.low in (0, 1) and facts.different == rows)
 
 
-def _is_text_identifier(name: str, spellings: Spellings) -> bool:
-    different = len(spellings.values)
-    if spellings.rows < MIN_ROWS_OF_IDENTIFIER or different < NEARLY_UNIQUE * spellings.rows:
+def _is_text_identifier(name: str, spellings: Spellings, uniqueness: float) -> bool:
+    if spellings.rows < MIN_ROWS_OF_IDENTIFIER or uniqueness < NEARLY_UNIQUE:
         return False
     sample = spellings.values[:SAMPLE]
     if any(" " in value for value in sample):
@@ -137,14 +144,13 @@ def _is_text_identifier(name: str, spellings: Spellings) -> bool:
     if all(UUID_OR_HASH.fullmatch(value) or EMAIL.fullmatch(value) for value in sample):
         return True
     coded = sum(any(char.isdigit() for char in value) for value in sample)
-    return different == spellings.rows and coded >= 0.95 * len(sample)
+    return uniqueness == 1 and coded >= 0.95 * len(sample)
 
 
-def _is_writing(spellings: Spellings) -> bool:
+def _is_writing(spellings: Spellings, uniqueness: float) -> bool:
     sample = spellings.values[:SAMPLE]
     characters = sum(map(len, sample)) / len(sample)
     words = sum(len(value.split()) for value in sample) / len(sample)
-    uniqueness = len(spellings.values) / spellings.rows
     if len(spellings.values) <= FEW_LEVELS:
         return characters > LONG_TEXT
     if uniqueness > NEARLY_UNIQUE:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 import polars as pl
 
 from rowsmith.conform.plain import type_name
+from rowsmith.ingestion.hashes import Hashes, Sketch, apart, hashes_of
 from rowsmith.ingestion.schema_change import compare
 from rowsmith.ingestion.snapshot import Snapshot, SnapshotStore
+from rowsmith.ingestion.table import Holding, Table
 from rowsmith.types import JsonObject
 
 DECILES = tuple(tenth / 10 for tenth in range(1, 10))
@@ -21,37 +22,93 @@ SMOOTHING = 0.5
 
 
 def profile(store: SnapshotStore, snapshot: Snapshot) -> list[JsonObject]:
-    """For each column its name, type, missing values, distinct values and distribution; one column is in memory.
+    """For each column its name, type, missing values, distinct values and distribution, gathered in batches.
 
     Numbers and dates have low, high, mean, deviation and deciles; columns of few levels have those with their counts.
-    Raises StorageError for a part that is missing or was changed.
+    Where the table is larger than what is held, deciles are those of a sample (`sampled_rows`), and more distinct
+    values than a sketch holds are an estimate (`distinct_is_about`). Raises StorageError for a part that is missing or
+    was changed.
     """
-    rows = store.scan(snapshot)
-    return [_column(rows.select(name).collect().to_series()) for name in snapshot.columns]
+    columns = {name: _Column(name) for name in snapshot.columns}
+    holding = Holding(seed=0)
+    for start, batch in Table.of_snapshot(store, snapshot).batches():
+        holding.see(start, batch)
+        for name, column in columns.items():
+            column.see(batch[name])
+    held = holding.held()
+    return [column.document(held.frame[name], is_sample=not held.is_whole) for name, column in columns.items()]
 
 
-def _column(series: pl.Series) -> JsonObject:
-    present = series.drop_nulls()
-    distinct = present.n_unique()
-    document: JsonObject = {
-        "name": series.name,
-        "type": type_name(series.dtype),
-        "missing": series.null_count(),
-        "distinct": distinct,
-    }
-    if 0 < distinct <= MAX_LEVELS:
-        counts = present.value_counts(sort=True)
-        # Ties come in any order, and a document is the same every time.
-        levels = sorted(counts.iter_rows(), key=lambda pair: (-pair[1], str(pair[0])))
-        document["levels"] = [[_plain(value), count] for value, count in levels]
-    if _is_ordered(series.dtype) and len(present):
-        numbers = present.dtype.is_numeric()
-        document |= {"low": _plain(present.min()), "high": _plain(present.max())}
-        ordered = present.sort()
-        document["deciles"] = [_plain(ordered[round(share * (len(ordered) - 1))]) for share in DECILES]
-        if numbers:
-            document |= {"mean": _plain(present.mean()), "deviation": _plain(present.std())}
-    return document
+class _Column:
+    """Adds up what there is to tell of one column."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._missing = self._rows = 0
+        self._mean = self._squares = 0.0
+        self._low: Any = None
+        self._high: Any = None
+        self._levels: dict[Any, int] | None = {}
+        self._sketch = Sketch()
+
+    def see(self, series: pl.Series) -> None:
+        present = series.drop_nulls()
+        self._missing += len(series) - len(present)
+        self._sketch.add(hashes_of(present.to_frame()))
+        if not len(present):
+            return
+        self._see_levels(present)
+        if _is_ordered(present.dtype):
+            low, high = present.min(), present.max()
+            self._low = low if self._low is None else min(self._low, low)
+            self._high = high if self._high is None else max(self._high, high)
+        if present.dtype.is_numeric():
+            self._see_moments(present)
+        self._rows += len(present)
+
+    def document(self, held: pl.Series, *, is_sample: bool) -> JsonObject:
+        document: JsonObject = {
+            "name": self._name,
+            "type": type_name(held.dtype),
+            "missing": self._missing,
+            "distinct": self._sketch.different,
+        }
+        if not self._sketch.is_exact:
+            document["distinct_is_about"] = True
+        if self._levels:
+            # Ties come in any order, and a document is the same every time.
+            levels = sorted(self._levels.items(), key=lambda pair: (-pair[1], str(pair[0])))
+            document["levels"] = [[_plain(value), count] for value, count in levels]
+        if not _is_ordered(held.dtype) or not self._rows:
+            return document
+        document |= {"low": _plain(self._low), "high": _plain(self._high)}
+        ordered = held.drop_nulls().sort()
+        document["deciles"] = [_plain(ordered[round(share * (len(ordered) - 1))]) for share in DECILES if len(ordered)]
+        if is_sample:
+            document["sampled_rows"] = len(held)
+        if held.dtype.is_numeric():
+            deviation = math.sqrt(self._squares / (self._rows - 1)) if self._rows > 1 else None
+            document |= {"mean": _plain(self._mean), "deviation": _plain(deviation)}
+        return document
+
+    def _see_levels(self, present: pl.Series) -> None:
+        if self._levels is None:
+            return
+        if present.n_unique() > MAX_LEVELS:
+            self._levels = None
+            return
+        for value, count in present.rename("value").value_counts(name="rows").iter_rows():
+            self._levels[value] = self._levels.get(value, 0) + count
+        if len(self._levels) > MAX_LEVELS:
+            self._levels = None
+
+    def _see_moments(self, present: pl.Series) -> None:
+        """Of two sets of rows as of one (Chan, Golub and LeVeque 1983, doi:10.1080/00031305.1983.10483115)."""
+        numbers = present.cast(pl.Float64)
+        rows, mean = len(numbers), float(numbers.mean())  # type: ignore[arg-type]
+        gap, every = mean - self._mean, self._rows + rows
+        self._squares += float(((numbers - mean) ** 2).sum()) + gap**2 * self._rows * rows / every
+        self._mean += gap * rows / every
 
 
 def _is_ordered(dtype: pl.DataType) -> bool:
@@ -67,46 +124,60 @@ def _plain(value: Any) -> Any:
 
 
 def difference(store: SnapshotStore, before: Snapshot, after: Snapshot) -> JsonObject:
-    """Of schema, counts and distributions. `rows` counts rows that only one of them holds, by the columns of both."""
-    old, new = store.scan(before), store.scan(after)
-    change = compare(old.collect_schema(), new.collect_schema())
+    """Of schema, counts and distributions. `rows` counts rows that only one of them holds, by the columns of both.
+
+    Missing values, means and rows are counted in all rows, `stability` in the rows that are held of each.
+    """
+    change = compare(store.types(before), store.types(after))
     common = [name for name in before.columns if name in after.columns and name not in change.changed]
     shared = {part.sha256 for part in before.parts} & {part.sha256 for part in after.parts}
+    was, now = (_Side(Table.of_snapshot(store, snapshot), common) for snapshot in (before, after))
+    gone, come = apart(was.hashes, now.hashes) if common else (0, 0)
     return {
         "before": before.id,
         "after": after.id,
         "schema": change.to_dict(),
-        "rows": {"before": before.rows, "after": after.rows, **_rows_apart(store, before, after, common)},
+        "rows": {"before": before.rows, "after": after.rows, "gone": gone, "come": come},
         "bytes_shared": sum(part.bytes for part in after.parts if part.sha256 in shared),
-        "columns": [
-            _apart(old.select(name).collect().to_series(), new.select(name).collect().to_series()) for name in common
-        ],
+        "columns": [_apart(name, was, now) for name in common],
     }
 
 
-def _rows_apart(store: SnapshotStore, before: Snapshot, after: Snapshot, columns: list[str]) -> JsonObject:
-    counts = [_hashes(store.batches(snapshot), columns) for snapshot in (before, after)]
-    joined = counts[0].join(counts[1], on="hash", how="full", coalesce=True, suffix="_after").fill_null(0)
-    gap = pl.col("count").cast(pl.Int64) - pl.col("count_after").cast(pl.Int64)
-    gone, come = joined.select(gap.clip(lower_bound=0).sum().alias("a"), (-gap).clip(lower_bound=0).sum()).row(0)
-    return {"gone": gone, "come": come}
+class _Side:
+    """Through one of two snapshots: a hash of each row, missing values and sums of columns, and some rows."""
+
+    def __init__(self, table: Table, columns: list[str]) -> None:
+        self.rows = table.rows
+        self.hashes = Hashes()
+        self.missing = dict.fromkeys(columns, 0)
+        self.sums = dict.fromkeys(columns, 0.0)
+        holding = Holding(seed=0)
+        for start, batch in table.batches():
+            some = batch.select(columns)
+            holding.see(start, some)
+            self.hashes.add(hashes_of(some))
+            for series in some:
+                self.missing[series.name] += series.null_count()
+                if series.dtype.is_numeric():
+                    self.sums[series.name] += float(series.cast(pl.Float64).sum())
+        self.held = holding.held()
+
+    def mean(self, name: str) -> float | None:
+        present = self.rows - self.missing[name]
+        return self.sums[name] / present if present else None
 
 
-def _hashes(batches: Iterable[pl.DataFrame], columns: list[str]) -> pl.DataFrame:
-    """How often each row is there, by its hash: eight bytes of memory a row."""
-    hashes = [batch.select(columns).hash_rows(seed=0) for batch in batches] if columns else []
-    found = pl.concat(hashes) if hashes else pl.Series(dtype=pl.UInt64)
-    return found.alias("hash").to_frame().group_by("hash").agg(pl.len().alias("count"))
-
-
-def _apart(before: pl.Series, after: pl.Series) -> JsonObject:
+def _apart(name: str, before: _Side, after: _Side) -> JsonObject:
+    old, new = before.held.frame[name], after.held.frame[name]
     document: JsonObject = {
-        "name": before.name,
-        "missing": [before.null_count() / max(len(before), 1), after.null_count() / max(len(after), 1)],
-        "stability": _stability(before.drop_nulls(), after.drop_nulls()),
+        "name": name,
+        "missing": [side.missing[name] / max(side.rows, 1) for side in (before, after)],
+        "stability": _stability(old.drop_nulls(), new.drop_nulls()),
     }
-    if before.dtype.is_numeric():
-        document["mean"] = [_plain(before.mean()), _plain(after.mean())]
+    if not (before.held.is_whole and after.held.is_whole):
+        document["sampled_rows"] = [len(old), len(new)]
+    if old.dtype.is_numeric():
+        document["mean"] = [_plain(side.mean(name)) for side in (before, after)]
     return document
 
 

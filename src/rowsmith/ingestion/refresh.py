@@ -7,20 +7,23 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from rowsmith.errors import NotFoundError, RecipeError
 from rowsmith.ingestion.edge import MAX_EDGE_ROWS, Edge, digest_of, like
 from rowsmith.ingestion.feeds import Feed, FeedStore
+from rowsmith.ingestion.hashes import Hashes, hashes_of
 from rowsmith.ingestion.merge import merge
 from rowsmith.ingestion.schema_change import SchemaChange, brought_to, compare, refusal, widened
 from rowsmith.ingestion.snapshot import Snapshot, SnapshotStore, Told
 from rowsmith.ingestion.sources.cursor import Cursor, mark_value
 from rowsmith.ingestion.sources.protocol import Reading
+from rowsmith.ingestion.table import Table, copied
 from rowsmith.recipe_data import IncrementalSection
-from rowsmith.types import JsonObject, OnProgress, no_progress
+from rowsmith.types import Array, JsonObject, OnProgress, no_progress
 
-COUNT = "\x00count"
+COUNT, ROW = "\x00count", "\x00row"
 Read = Callable[[JsonObject | None], Reading | None]
 
 
@@ -131,18 +134,18 @@ def _whole(
 
 
 class _Keys:
-    """Sees the keys of a table go by, as hashes, to know which rows have one that another has too."""
+    """Sees the keys of a table go by, to know which rows have one that another has too; memory holds only those."""
 
     def __init__(self, key: tuple[str, ...], *, where: str) -> None:
         self._key = list(key)
         self._where = where
-        self._hashes: list[pl.Series] = []
+        self._hashes = Hashes()
 
     def watched(self, batches: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
         for batch in batches:
             if self._key:
                 _require_columns(self._key, batch.columns, self._where)
-                self._hashes.append(batch.select(self._key).hash_rows(seed=0))
+                self._hashes.add(hashes_of(batch.select(self._key)))
             yield batch
 
     def doubles(self, store: SnapshotStore, snapshot: Snapshot, *, keep: Any) -> pl.Series:
@@ -150,24 +153,28 @@ class _Keys:
         nothing = pl.Series([], dtype=pl.UInt32)
         if not self._key:
             return nothing
-        hashes = pl.concat(self._hashes)
-        if hashes.n_unique() == len(hashes):
+        repeated = self._hashes.repeated()
+        if not len(repeated):
             return nothing
-        suspects = pl.DataFrame({"hash": hashes}).with_row_index("row").filter(pl.col("hash").is_duplicated())["row"]
         # Equal hashes are looked at once more: two keys may share one.
-        rows = store.scan(snapshot, verified=False).select(self._key).with_row_index("row")
-        rows = rows.filter(pl.col("row").is_in(suspects.implode()))
+        rows = pl.concat(self._suspects(Table.of_snapshot(store, snapshot), repeated))
         kept = rows.unique(self._key, keep=keep, maintain_order=True)
-        return rows.select("row").join(kept.select("row"), on="row", how="anti").collect().to_series().sort()
+        return rows.select(ROW).join(kept.select(ROW), on=ROW, how="anti").to_series().sort()
+
+    def _suspects(self, table: Table, repeated: Array) -> Iterator[pl.DataFrame]:
+        for start, batch in table.batches():
+            keys = batch.select(self._key)
+            suspects = pl.Series(np.isin(hashes_of(keys), repeated))
+            yield copied(keys.with_row_index(ROW, offset=start).filter(suspects))
 
 
 def _without(batches: Iterable[pl.DataFrame], positions: pl.Series) -> Iterator[pl.DataFrame]:
     start = 0
     for batch in batches:
-        kept = batch.with_row_index("\x00row", offset=start).filter(~pl.col("\x00row").is_in(positions.implode()))
+        kept = batch.with_row_index(ROW, offset=start).filter(~pl.col(ROW).is_in(positions.implode()))
         start += batch.height
         if kept.height:
-            yield kept.drop("\x00row")
+            yield kept.drop(ROW)
 
 
 def _joined(

@@ -96,10 +96,3 @@ def deployed_from(folder: Path, version: Version, *, single: bool = False) -> De
     if plugins.add_features is None:
         return Deployed(version, model, model.schema)
     return Deployed(version, model, read_inputs(folder), plugins, pl.read_parquet(folder / INPUTS_FILE))
-
-
-def rows_of(project: Project, version: Version) -> pl.DataFrame:
-    """The rows a version was made from, with the features it was trained with. Raises NotFoundError, ArtifactError."""
-    require_trust(project, version)
-    plugins = load_kept(project.registry.folder(version), str(version.lineage.get(OWN_CODE, "")))
-    return plugins.apply(project.snapshots.read(project.snapshots.get(version.snapshot_id)))

@@ -1,22 +1,24 @@
-"""Ingestion: from a source to a snapshot, its schema and what looks odd."""
+"""Ingestion: from a source to a snapshot, its schema and what looks odd.
+
+A snapshot may be larger than memory: it is gone through in batches, and only a part of a large one is held.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from rowsmith.conform import Conformer
 from rowsmith.errors import ChecksFailed, NotFoundError, RecipeError, SchemaError
 from rowsmith.ingestion.checks import CHECKS, run_checks
 from rowsmith.ingestion.expectations import require
-from rowsmith.ingestion.infer import infer_schema
 from rowsmith.ingestion.schema_file import read_schema, write_schema
 from rowsmith.ingestion.snapshot import Snapshot
+from rowsmith.ingestion.table import Held, Table
+from rowsmith.ingestion.whole_facts import infer_table
 from rowsmith.recipe import Recipe
 from rowsmith.schema import Schema
 from rowsmith.storage.files import writing_to
@@ -30,12 +32,12 @@ PREVIOUS_SCHEMA_FILE = "schema.previous.toml"
 
 @dataclass(frozen=True)
 class Ingested:
-    """What came in: the snapshot, its rows as they were read (`raw`) and with the project's own features (`frame`),
-    the schema and the findings."""
+    """What came in: the snapshot, its rows with the project's own features, those of them that are held (all of a small
+    table), the schema and the findings."""
 
     snapshot: Snapshot
-    raw: pl.DataFrame
-    frame: pl.DataFrame
+    table: Table
+    held: Held
     schema: Schema
     findings: tuple[Finding, ...]
     plugins: Plugins
@@ -56,15 +58,15 @@ def ingest(
 def examine(project: Project, snapshot: Snapshot, *, on_progress: OnProgress = no_progress) -> Ingested:
     """The schema and findings of a snapshot."""
     on_progress(Progress("check", f"{snapshot.rows:,} rows: schema and checks"))
-    raw = project.snapshots.read(snapshot)
     plugins = load_plugins(project.root)
-    frame = plugins.apply(raw)
+    table = plugins.over(Table.of_snapshot(project.snapshots, snapshot))
     with _naming(snapshot.source):
-        schema = settle_schema(project, frame)
-        require(frame, project.recipe.expect, schema, now=project.now())
+        schema, held = settle_schema(project, table)
+        whole = None if held.is_whole else table
+        require(whole or Table.of_frame(held.frame), project.recipe.expect, schema, now=project.now())
     _require_known_checks(project.recipe, plugins)
-    findings = (*run_checks(frame, schema, project.recipe), *plugins.run_checks(frame))
-    return Ingested(snapshot, raw, frame, schema, findings, plugins)
+    findings = run_checks(held.frame, schema, project.recipe, table=whole)
+    return Ingested(snapshot, table, held, schema, (*findings, *plugins.run_checks(held.frame)), plugins)
 
 
 @contextmanager
@@ -97,8 +99,9 @@ def find_snapshot(project: Project, ref: str | None) -> Snapshot:
     return max(snapshots, key=lambda snapshot: snapshot.created)
 
 
-def settle_schema(project: Project, frame: pl.DataFrame) -> Schema:
-    """The schema to train with: inferred, and bent to what `schema.toml` says where that is about the same table.
+def settle_schema(project: Project, table: Table) -> tuple[Schema, Held]:
+    """The schema to train with, and the rows that it was found in: inferred, and bent to what `schema.toml` says where
+    that is about the same table.
 
     The file's kinds, parsing, roles and policies are the user's word; a table that breaks them is refused here, before
     any training. Facts (levels, ranges) are taken afresh from the rows, and the file is brought up to date. A file
@@ -106,20 +109,22 @@ def settle_schema(project: Project, frame: pl.DataFrame) -> Schema:
     """
     path = project.schema_path
     written = read_schema(path) if path.exists() else None
-    if written is not None and not _is_about(written, frame, project.recipe):
+    if written is not None and not _is_about(written, table.columns, project.recipe):
         with writing_to(path):
             path.replace(path.with_name(PREVIOUS_SCHEMA_FILE))
         written = None
     if written is not None:
-        _require_fit(written, frame, path)
-    schema = infer_schema(frame, project.recipe, written)
+        _require_fit(written, table, path)
+    schema, held = infer_table(table, project.recipe, written)
     write_schema(schema, path)
-    return schema
+    return schema, held
 
 
-def _require_fit(written: Schema, frame: pl.DataFrame, path: Path) -> None:
+def _require_fit(written: Schema, table: Table, path: Path) -> None:
+    conformer = Conformer(written)
     try:
-        Conformer(written).frame(frame)
+        for start, batch in table.batches():
+            conformer.frame(batch, first_row=start)
     except SchemaError as problem:
         raise SchemaError(
             problem.faults,
@@ -139,10 +144,10 @@ def stop_on_errors(findings: tuple[Finding, ...], recipe: Recipe) -> None:
         )
 
 
-def _is_about(written: Schema, frame: pl.DataFrame, recipe: Recipe) -> bool:
+def _is_about(written: Schema, columns: Collection[str], recipe: Recipe) -> bool:
     """Whether a schema file describes this table: the same target, and at least half of its other columns."""
     target = written.target
     if (target.name if target else None) != recipe.target.column:
         return False
     others = {name for name in written.names if name != recipe.target.column}
-    return 2 * len(others & set(frame.columns)) >= len(others)
+    return 2 * len(others & set(columns)) >= len(others)

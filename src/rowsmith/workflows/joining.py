@@ -16,6 +16,7 @@ from rowsmith.recipe import Recipe
 from rowsmith.recipe_data import DataSection
 from rowsmith.types import JsonObject, OnProgress, Progress
 from rowsmith.workflows.project import Project
+from rowsmith.workflows.scratch import scratch
 
 
 class Take(Protocol):
@@ -53,16 +54,18 @@ def take_joined(project: Project, take: Take, *, on_progress: OnProgress) -> Ref
         if before is not None and before[1] == ids:
             return Refreshed(before[0], before[0], 0)
         on_progress(Progress("join", f"{len(tables)} tables, {tables[base].rows:,} rows of {base}"))
-        joined = join(project.snapshots, tables, query, base=base, may_multiply=section.may_multiply)
-        facts = {"format": "join", "query": query, "base": base, "joined": ids, "rows_of_base_lost": joined.lost}
-        snapshot = project.snapshots.add(
-            expecting(joined.batches(), recipe.expect, now=project.now(), is_whole=True),
-            source=f"join of {', '.join(f'{name} ({tables[name].source})' for name in tables)}",
-            facts=facts,
-            on_progress=on_progress,
-        )
+        with scratch() as folder:
+            joined = join(project.snapshots, tables, query, base=base, folder=folder, may_multiply=section.may_multiply)
+            facts = {"format": "join", "query": query, "base": base, "joined": ids, "rows_of_base_lost": joined.lost}
+            snapshot = project.snapshots.add(
+                expecting(joined.batches(), recipe.expect, now=project.now(), is_whole=True),
+                source=f"join of {', '.join(f'{name} ({tables[name].source})' for name in tables)}",
+                facts=facts,
+                expected_rows=joined.rows,
+                on_progress=on_progress,
+            )
         project.feeds.put(key, Feed("join", snapshot.id, {"joined": ids}, project.snapshots.now()))
-        return Refreshed(snapshot, before[0] if before else None, joined.rows.height)
+        return Refreshed(snapshot, before[0] if before else None, joined.rows)
 
 
 def _alone(recipe: Recipe, data: DataSection) -> Recipe:

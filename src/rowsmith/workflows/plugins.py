@@ -29,6 +29,7 @@ from typing import Any, TypeAlias
 import polars as pl
 
 from rowsmith.errors import ArtifactError, UsageError
+from rowsmith.ingestion.table import Table
 from rowsmith.recipe import RECIPE_FILE
 from rowsmith.storage.files import inside
 from rowsmith.types import Finding, Severity
@@ -73,6 +74,10 @@ class Plugins:
         if frame.height > 1:
             self._expect_row_wise(frame, whole)
         return whole
+
+    def over(self, table: Table) -> Table:
+        """The same for a table that is gone through in batches."""
+        return table if self.add_features is None else table.mapped(self.apply)
 
     def run_checks(self, frame: pl.DataFrame) -> tuple[Finding, ...]:
         """What the project's own checks found; a text stands for a warning. Raises UsageError for one that fails."""

@@ -13,11 +13,11 @@ from rowsmith.registry.versions import Version
 from rowsmith.types import Finding, JsonObject
 from rowsmith.workflows.artifact import load
 from rowsmith.workflows.challenge import Challenge, challenge
-from rowsmith.workflows.deploy import rows_of
 from rowsmith.workflows.project import Project
 from rowsmith.workflows.run import DOCUMENT_FILE
 from rowsmith.workflows.sign import require_trust
 from rowsmith.workflows.train import labelled_rows, metric_of
+from rowsmith.workflows.training_rows import rows_of
 
 
 def promote(

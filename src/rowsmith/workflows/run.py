@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from rowsmith.evaluation.gates import GateReport, judge
 from rowsmith.evaluation.metrics import metrics_for
 from rowsmith.evaluation.report import render_report
 from rowsmith.evaluation.score import Evaluation, evaluate
-from rowsmith.ingestion.infer import infer_schema
 from rowsmith.ingestion.snapshot import Snapshot
+from rowsmith.ingestion.table import Table
+from rowsmith.ingestion.whole_facts import infer_table
 from rowsmith.model import TrainedModel
 from rowsmith.monitoring.reference import Reference, build_reference
 from rowsmith.recipe import Recipe
@@ -32,6 +33,7 @@ from rowsmith.workflows.inputs import keep_inputs
 from rowsmith.workflows.project import Project
 from rowsmith.workflows.reading import take_snapshot
 from rowsmith.workflows.train import Fitted, deadline_of, fit, metric_of
+from rowsmith.workflows.training_rows import SAMPLE, TrainingRows, training_rows
 
 REPORT_FILE = "report.html"
 CARD_FILE = "card.md"
@@ -91,10 +93,14 @@ def train_version(
     _require_target(project.recipe)
     ingested = examine(project, snapshot, on_progress=on_progress)
     stop_on_errors(ingested.findings, project.recipe)
+    rows = training_rows(ingested.table, ingested.held, project.recipe)
+    for finding in rows.findings:
+        on_progress(Progress("check", finding.message))
+    ingested = replace(ingested, findings=(*ingested.findings, *rows.findings))
     begin = time.monotonic()
     deadline = deadline_of(project.recipe.train, begin)
     fitted = fit(
-        ingested.frame,
+        rows.frame,
         ingested.schema,
         project.recipe,
         deadline=deadline,
@@ -103,7 +109,8 @@ def train_version(
         on_progress=on_progress,
     )
     seconds = time.monotonic() - begin
-    return _conclude(project, ingested, fitted, seconds, actor, promote, on_progress)
+    lineage = _lineage(project, ingested, fitted, rows, seconds)
+    return _conclude(project, ingested, fitted, lineage, actor, promote, on_progress)
 
 
 def _require_target(recipe: Recipe) -> None:
@@ -117,7 +124,7 @@ def _conclude(
     project: Project,
     ingested: Ingested,
     fitted: Fitted,
-    seconds: float,
+    lineage: JsonObject,
     actor: str,
     promote: bool,
     on_progress: OnProgress,
@@ -127,19 +134,18 @@ def _conclude(
     on_progress(Progress("evaluate", f"the sealed test: {len(fitted.split.test):,} rows"))
     evaluation = _evaluate(fitted, metric, on_progress)
     rival, gates = _face_champion(project, ingested, fitted, evaluation, metric)
-    lineage = _lineage(project, ingested, fitted, seconds)
     document = _document(ingested, fitted, evaluation, gates, rival, lineage)
     on_progress(Progress("register", "writing the version and its report"))
     version = project.registry.add(
         project.recipe.name,
-        _writer(ingested, fitted, evaluation, lineage, document),
+        _writer(project, ingested, fitted, evaluation, lineage, document),
         lineage=lineage,
         metric=metric.name,
         score=evaluation.score_of(metric.name),
     )
     promoted = False
     while promote and gates.passed and not promoted:
-        reason, evidence = _reason(gates, rival), gates.to_dict()
+        reason, evidence = _reason(gates, rival, lineage), gates.to_dict()
         try:
             project.registry.promote(
                 version.name, version.number, reason=reason, actor=actor, evidence=evidence, over=rival.champion
@@ -190,7 +196,7 @@ def _evaluate(fitted: Fitted, metric: Metric, on_progress: OnProgress) -> Evalua
     )
 
 
-def _lineage(project: Project, ingested: Ingested, fitted: Fitted, seconds: float) -> JsonObject:
+def _lineage(project: Project, ingested: Ingested, fitted: Fitted, rows: TrainingRows, seconds: float) -> JsonObject:
     return {
         "snapshot": ingested.snapshot.id,
         "source": ingested.snapshot.source,
@@ -198,6 +204,7 @@ def _lineage(project: Project, ingested: Ingested, fitted: Fitted, seconds: floa
         "seed": project.recipe.train.seed,
         "rows_trained": len(fitted.split.train),
         "rows_tested": len(fitted.split.test),
+        **({SAMPLE: rows.sample} if rows.sample else {}),
         "train_seconds": round(seconds, 3),
         OWN_CODE: ingested.plugins.hash,
         **gather(seed=project.recipe.train.seed, project=project.root, source_date_epoch=project.source_date_epoch),
@@ -250,7 +257,12 @@ def _price(model: TrainedModel) -> JsonObject:
 
 
 def _writer(
-    ingested: Ingested, fitted: Fitted, evaluation: Evaluation, lineage: JsonObject, document: JsonObject
+    project: Project,
+    ingested: Ingested,
+    fitted: Fitted,
+    evaluation: Evaluation,
+    lineage: JsonObject,
+    document: JsonObject,
 ) -> Callable[[Path], None]:
     """What fills a version's folder."""
     model = fitted.model
@@ -268,7 +280,8 @@ def _writer(
         remember_learned(folder, fitted.frame[fitted.split.train])
         ingested.plugins.keep(folder)
         if ingested.plugins.add_features is not None:
-            keep_inputs(folder, ingested.raw, infer_schema(ingested.raw, model.recipe))
+            schema, held = infer_table(Table.of_snapshot(project.snapshots, ingested.snapshot), model.recipe)
+            keep_inputs(folder, held.frame, schema)
 
     return write
 
@@ -295,8 +308,10 @@ def _write_json(path: Path, data: JsonObject) -> None:
     path.write_text(json.dumps(data, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
-def _reason(gates: GateReport, rival: Challenge) -> str:
+def _reason(gates: GateReport, rival: Challenge, lineage: JsonObject) -> str:
     passed = f"{len(gates.results)} gates passed"
+    if sample := lineage.get(SAMPLE):
+        passed += f"; trained on {sample['rows']:,} of {sample['of']:,} rows"
     if rival.champion is None:
         return f"first champion; {passed}"
     if rival.comparison is None:

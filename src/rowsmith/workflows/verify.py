@@ -13,7 +13,6 @@ from rowsmith.storage import archive
 from rowsmith.training import Journal, replay
 from rowsmith.types import JsonObject, OnProgress, Progress, no_progress
 from rowsmith.workflows.artifact import load
-from rowsmith.workflows.deploy import rows_of
 from rowsmith.workflows.project import Project
 from rowsmith.workflows.run import JOURNAL_FILE
 from rowsmith.workflows.scratch import scratch
@@ -25,6 +24,7 @@ from rowsmith.workflows.train import (
     test_score,
     threshold_metric_of,
 )
+from rowsmith.workflows.training_rows import rows_of
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from rowsmith.ingestion.checks import (
     text_numbers,
 )
 from rowsmith.ingestion.checks.record import Check, Examined, NotApplicable
+from rowsmith.ingestion.table import Table
 from rowsmith.recipe import Recipe
 from rowsmith.schema import Schema
 from rowsmith.types import Finding, Severity
@@ -60,10 +61,19 @@ ORDER = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 
 
 def run_checks(
-    frame: pl.DataFrame, schema: Schema, recipe: Recipe, checks: Sequence[Check] = CHECKS
+    frame: pl.DataFrame,
+    schema: Schema,
+    recipe: Recipe,
+    checks: Sequence[Check] = CHECKS,
+    *,
+    table: Table | None = None,
 ) -> tuple[Finding, ...]:
-    """What the checks saw, errors first. Findings that the recipe accepts ([checks] ignore) are information."""
-    examined = Examined(frame, schema, recipe)
+    """What the checks saw, errors first. Findings that the recipe accepts ([checks] ignore) are information.
+
+    `table` is what the frame holds only some rows of.
+    """
+    examined = Examined(frame, schema, recipe, table)
+    examined.count({kind for check in checks for kind in check.tallies})
     findings = [finding for check in checks for finding in check.findings(examined)]
     accepted = frozenset(recipe.checks.ignore)
     settled = [

@@ -18,8 +18,9 @@ MAX_VALUES = 500
 def check_text_is_decoded_rightly(examined: Examined) -> Outcome:
     """Values, and the names of columns."""
     seen = []
+    wrong = examined.tally(Wrong)
     for column in examined.columns:
-        garbled, lost = _look(examined.frame[column.name]) if column.stored == "String" else (0, 0)
+        garbled, lost = wrong.rows.get(column.name, (0, 0))
         in_name = REPLACEMENT in column.name or _mended(column.name) is not None
         if not (garbled or lost or in_name):
             continue
@@ -37,6 +38,18 @@ def check_text_is_decoded_rightly(examined: Examined) -> Outcome:
             )
         )
     return seen
+
+
+class Wrong:
+    """For each column of text the `rows` that are garbled, and those that have lost characters."""
+
+    def __init__(self, examined: Examined) -> None:
+        self.rows = {column.name: (0, 0) for column in examined.columns if column.stored == "String"}
+
+    def see(self, part: Examined) -> None:
+        for name, (garbled, lost) in self.rows.items():
+            more_garbled, more_lost = _look(part.frame[name])
+            self.rows[name] = garbled + more_garbled, lost + more_lost
 
 
 def _look(values: pl.Series) -> tuple[int, int]:
@@ -66,4 +79,6 @@ def _mended(text: str) -> str | None:
     return None
 
 
-CHECK = Check("broken_encoding", "Text in the wrong encoding", Severity.WARNING, check_text_is_decoded_rightly)
+CHECK = Check(
+    "broken_encoding", "Text in the wrong encoding", Severity.WARNING, check_text_is_decoded_rightly, (Wrong,)
+)

@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from rowsmith.ingestion.checks.record import Check, Examined, NotApplicable, Observation, Outcome, counted, percent
+from rowsmith.ingestion.hashes import Hashes, hashes_of
 from rowsmith.types import Severity
+
+
+class Repeats:
+    """`rows` that repeat another, by a hash of 64 bits."""
+
+    def __init__(self, examined: Examined) -> None:
+        self._names = [column.name for column in examined.columns]
+        self._hashes = Hashes()
+
+    def see(self, part: Examined) -> None:
+        self._hashes.add(hashes_of(part.frame.select(self._names)))
+
+    @cached_property
+    def rows(self) -> int:
+        return self._hashes.repeats
 
 
 def check_rows_are_different(examined: Examined) -> Outcome:
     """Equal in every column that is not ignored, the target included."""
-    frame = examined.frame.select([column.name for column in examined.columns])
-    if frame.height < 2 or not frame.width:
+    if examined.rows < 2 or not examined.columns:
         return NotApplicable("there are no two rows to compare")
-    repeated = frame.height - frame.n_unique()
+    repeated = examined.tally(Repeats).rows
     if not repeated:
         return ()
-    share = repeated / frame.height
+    share = repeated / examined.rows
     return (
         Observation(
             f"{counted(repeated, 'row')} ({percent(share)}) repeat another row exactly",
@@ -24,4 +41,4 @@ def check_rows_are_different(examined: Examined) -> Outcome:
     )
 
 
-CHECK = Check("duplicate_rows", "Duplicate rows", Severity.WARNING, check_rows_are_different)
+CHECK = Check("duplicate_rows", "Duplicate rows", Severity.WARNING, check_rows_are_different, (Repeats,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rowsmith.ingestion.checks.record import Check, Examined, NotApplicable, Observation, Outcome, counted
+from rowsmith.ingestion.checks.targets import Targets
 from rowsmith.types import Severity
 
 TOO_FEW = 10
@@ -12,7 +13,7 @@ FEW = 100
 def check_enough_rows(examined: Examined) -> Outcome:
     if examined.schema.target is None:
         return NotApplicable("there is no target")
-    rows = examined.labelled.frame.height
+    rows = examined.tally(Targets).rows
     if rows >= FEW:
         return ()
     return (
@@ -25,4 +26,4 @@ def check_enough_rows(examined: Examined) -> Outcome:
     )
 
 
-CHECK = Check("few_rows", "Few rows", Severity.WARNING, check_enough_rows)
+CHECK = Check("few_rows", "Few rows", Severity.WARNING, check_enough_rows, (Targets,))

@@ -51,7 +51,7 @@ def check_no_column_gives_the_target_away(examined: Examined) -> Outcome:
         elif score >= SUSPICIOUS:
             suspicious[column.name] = score
     return [
-        Observation(message, tuple(found), {"score": found}, ADVICE, severity)
+        Observation(message, tuple(found), {"score": found}, ADVICE, severity, of_held=True)
         for found, severity, message in (
             (certain, Severity.ERROR, f'{listed(list(certain))} practically is the target "{target.name}"'),
             (suspicious, Severity.WARNING, f'{listed(list(suspicious))} alone tells "{target.name}" almost perfectly'),

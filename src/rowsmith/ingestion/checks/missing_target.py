@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rowsmith.ingestion.checks.record import Check, Examined, NotApplicable, Observation, Outcome, counted, percent
+from rowsmith.ingestion.checks.targets import Targets
 from rowsmith.types import Severity
 
 
@@ -10,8 +11,8 @@ def check_every_row_has_a_target(examined: Examined) -> Outcome:
     target = examined.schema.target
     if target is None:
         return NotApplicable("there is no target")
-    rows = examined.frame.height
-    missing = rows - examined.labelled.frame.height
+    rows = examined.rows
+    missing = rows - examined.tally(Targets).rows
     if not missing:
         return ()
     return (
@@ -24,4 +25,4 @@ def check_every_row_has_a_target(examined: Examined) -> Outcome:
     )
 
 
-CHECK = Check("missing_target", "Rows without a target", Severity.WARNING, check_every_row_has_a_target)
+CHECK = Check("missing_target", "Rows without a target", Severity.WARNING, check_every_row_has_a_target, (Targets,))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import polars as pl
 
+from rowsmith.ingestion.checks.duplicate_rows import Repeats
 from rowsmith.ingestion.checks.record import Check, Examined, NotApplicable, Observation, Outcome, counted, percent
-from rowsmith.schema import NUMERIC_KINDS
+from rowsmith.ingestion.hashes import Hashes, hashes_of
+from rowsmith.schema import KINDS_WITHOUT_INFORMATION, NUMERIC_KINDS, Column
 from rowsmith.types import ColumnKind, Role, Severity
 
 DIGITS = 3
@@ -20,15 +23,12 @@ SAME_WITHOUT = 0.5
 def check_rows_are_really_different(examined: Examined) -> Outcome:
     """Equal once identifiers are set aside, numbers are rounded to `DIGITS` digits, and text is compared without case
     and blanks; exact repetitions are the business of another check."""
-    columns = [column for column in examined.columns if _tells(column.kind) and Role.SUBJECT_ID not in column.roles]
-    whole = examined.frame.select(column.name for column in examined.columns)
-    rows = whole.height
-    if rows < MIN_ROWS or len(columns) < 2:
+    rows = examined.rows
+    if rows < MIN_ROWS or len(_telling(examined)) < 2:
         return NotApplicable("there are too few rows or columns to compare")
-    blurred = pl.DataFrame([_blurred(examined.values(column), column.kind) for column in columns])
-    repeats = rows - blurred.n_unique()
-    near = repeats - (rows - whole.n_unique())
-    if near <= 0 or _may_be_chance(blurred, near, repeats):
+    blurred = examined.tally(Blurred)
+    near = blurred.repeats - examined.tally(Repeats).rows
+    if near <= 0 or blurred.may_be_chance(near):
         return ()
     return (
         Observation(
@@ -41,8 +41,45 @@ def check_rows_are_really_different(examined: Examined) -> Outcome:
     )
 
 
-def _tells(kind: ColumnKind) -> bool:
-    return kind not in (ColumnKind.IDENTIFIER, ColumnKind.CONSTANT)
+class Blurred:
+    """`repeats` are the rows that are another once they are blurred, exact repetitions included."""
+
+    def __init__(self, examined: Examined) -> None:
+        self._columns = _telling(examined)
+        held = self._blurred(examined)
+        self._agree = {series.name: _agreement(series) for series in held.iter_columns()}
+        self._rows = examined.rows
+        self._most_telling = min(self._agree, key=self._agree.__getitem__, default="")
+        self._hashes, self._hashes_without = Hashes(), Hashes()
+
+    def see(self, part: Examined) -> None:
+        blurred = self._blurred(part)
+        if blurred.width > 1:
+            self._hashes.add(hashes_of(blurred))
+            self._hashes_without.add(hashes_of(blurred.drop(self._most_telling)))
+
+    @cached_property
+    def repeats(self) -> int:
+        return self._hashes.repeats
+
+    def may_be_chance(self, near: int) -> bool:
+        """In a narrow table rows agree by chance. Then many more agree where one telling column is left out, whereas
+        rows recorded twice are the same ones with it and without it."""
+        rows = self._rows
+        if near < BEYOND_CHANCE * min(rows * rows / 2 * math.prod(self._agree.values()), rows):
+            return True
+        return self.repeats < SAME_WITHOUT * self._hashes_without.repeats
+
+    def _blurred(self, examined: Examined) -> pl.DataFrame:
+        return pl.DataFrame([_blurred(examined.values(column), column.kind) for column in self._columns])
+
+
+def _telling(examined: Examined) -> list[Column]:
+    return [
+        column
+        for column in examined.columns
+        if column.kind not in KINDS_WITHOUT_INFORMATION and Role.SUBJECT_ID not in column.roles
+    ]
 
 
 def _blurred(values: pl.Series, kind: ColumnKind) -> pl.Series:
@@ -53,21 +90,12 @@ def _blurred(values: pl.Series, kind: ColumnKind) -> pl.Series:
     return values
 
 
-def _may_be_chance(blurred: pl.DataFrame, near: int, repeats: int) -> bool:
-    """In a narrow table rows agree by chance. Then many more agree where one telling column is left out, whereas rows
-    recorded twice are the same ones with it and without it."""
-    rows = blurred.height
-    agree = {series.name: _agreement(series) for series in blurred.iter_columns()}
-    if near < BEYOND_CHANCE * min(rows * rows / 2 * math.prod(agree.values()), rows):
-        return True
-    without = rows - blurred.drop(min(agree, key=agree.__getitem__)).n_unique()
-    return repeats < SAME_WITHOUT * without
-
-
 def _agreement(series: pl.Series) -> float:
     """How often two rows have the same value."""
     shares = series.value_counts(name="_rows_")["_rows_"].cast(pl.Float64) / len(series)
     return float(shares.pow(2).sum())
 
 
-CHECK = Check("near_duplicates", "Nearly duplicate rows", Severity.WARNING, check_rows_are_really_different)
+CHECK = Check(
+    "near_duplicates", "Nearly duplicate rows", Severity.WARNING, check_rows_are_really_different, (Repeats, Blurred)
+)

@@ -28,7 +28,7 @@ def check_dates_are_dates(examined: Examined) -> Outcome:
     for column in examined.columns:
         if column.kind is ColumnKind.DATETIME:
             looked = True
-            observations += _far_years(column, examined.values(column).drop_nulls())
+            observations += _far_years(column, examined.tally(FarYears).rows[column.name])
         elif column.stored == "String" and column.kind in (ColumnKind.CATEGORY, ColumnKind.TEXT, ColumnKind.IDENTIFIER):
             values = examined.frame[column.name]
             if _look_like_dates(values):
@@ -37,9 +37,20 @@ def check_dates_are_dates(examined: Examined) -> Outcome:
     return observations if looked else NotApplicable("no column is one of dates")
 
 
-def _far_years(column: Column, values: pl.Series) -> list[Observation]:
-    years = values.dt.year()
-    far = int(((years < EARLIEST) | (years > LATEST)).sum())
+class FarYears:
+    """`rows` of each column of dates that are far from our time."""
+
+    def __init__(self, examined: Examined) -> None:
+        self._columns = [column for column in examined.columns if column.kind is ColumnKind.DATETIME]
+        self.rows = {column.name: 0 for column in self._columns}
+
+    def see(self, part: Examined) -> None:
+        for column in self._columns:
+            years = part.values(column).dt.year()
+            self.rows[column.name] += int(((years < EARLIEST) | (years > LATEST)).sum())
+
+
+def _far_years(column: Column, far: int) -> list[Observation]:
     if not far:
         return []
     return [
@@ -85,6 +96,7 @@ def _mixed(column: Column, used: dict[str, int]) -> list[Observation]:
             (column.name,),
             {"formats": used},
             "Write them in one format, best 2024-01-31: until then the column is no column of dates.",
+            of_held=True,
         )
     ]
 
@@ -101,6 +113,7 @@ def _impossible(column: Column, left: dict[str, int], used: dict[str, int]) -> l
             (column.name,),
             {"rows": rows, "formats": used},
             "Mend them, or leave them empty: until then the column is no column of dates.",
+            of_held=True,
         )
     ]
 
@@ -114,4 +127,4 @@ def _reads(value: str, pattern: str) -> bool:
         return False
 
 
-CHECK = Check("odd_dates", "Impossible and mixed dates", Severity.WARNING, check_dates_are_dates)
+CHECK = Check("odd_dates", "Impossible and mixed dates", Severity.WARNING, check_dates_are_dates, (FarYears,))

@@ -18,7 +18,7 @@ def check_no_personal_data(examined: Examined) -> Outcome:
         for trace in find_personal_data(examined.frame[column.name], column):
             message = f'"{column.name}" {trace.sentence}'
             evidence = {"what": trace.what, "by": trace.by, "share": trace.share}
-            seen.append(Observation(message, (column.name,), evidence, ADVICE))
+            seen.append(Observation(message, (column.name,), evidence, ADVICE, of_held=trace.by == "values"))
     return seen
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from rowsmith.conform import encode_target
-from rowsmith.errors import SchemaError
 from rowsmith.ingestion.checks.record import Check, Examined, NotApplicable, Observation, Outcome, listed
+from rowsmith.ingestion.checks.targets import Targets
 from rowsmith.types import Severity
 
 FEW = 10
@@ -14,12 +13,11 @@ def check_every_class_has_enough_rows(examined: Examined) -> Outcome:
     target, labels = examined.schema.target, examined.schema.labels
     if target is None or not labels:
         return NotApplicable("the target has no classes")
-    try:
-        codes = encode_target(examined.labelled.frame[target.name], examined.schema)
-    except SchemaError as problem:
-        message = f'"{target.name}" has labels that the schema does not know: {problem.what}'
+    targets = examined.tally(Targets)
+    if targets.problem is not None:
+        message = f'"{target.name}" has labels that the schema does not know: {targets.problem.what}'
         return (Observation(message, (target.name,), severity=Severity.ERROR),)
-    rows = {label: int((codes == code).sum()) for code, label in enumerate(labels)}
+    rows = targets.of_labels
     present = [label for label, count in rows.items() if count]
     if len(present) < 2:
         message = f'all rows that have a "{target.name}" have the same one'
@@ -38,4 +36,4 @@ def check_every_class_has_enough_rows(examined: Examined) -> Outcome:
     )
 
 
-CHECK = Check("rare_classes", "Classes with few rows", Severity.WARNING, check_every_class_has_enough_rows)
+CHECK = Check("rare_classes", "Classes with few rows", Severity.WARNING, check_every_class_has_enough_rows, (Targets,))

@@ -6,6 +6,7 @@ import re
 from datetime import datetime
 from itertools import takewhile
 
+import numpy as np
 import polars as pl
 
 from rowsmith.ingestion.checks.record import Check, Examined, NotApplicable, Observation, Outcome, percent
@@ -29,10 +30,11 @@ def check_no_value_stands_for_missing(examined: Examined) -> Outcome:
     if not examined.features:
         return NotApplicable("there are no features")
     seen = []
+    counts = examined.tally(Suspects)
     for column in examined.features:
-        found = _sentinels(column, examined.values(column).drop_nulls())
+        found = counts.of(column.name)
         if found:
-            share = sum(found.values()) / examined.frame.height
+            share = sum(found.values()) / examined.rows
             values = ", ".join(f"{value} in {rows} rows" for value, rows in found.items())
             seen.append(
                 Observation(
@@ -46,23 +48,51 @@ def check_no_value_stands_for_missing(examined: Examined) -> Outcome:
     return seen
 
 
-def _sentinels(column: Column, values: pl.Series) -> dict[str, int]:
-    """The suspects with their numbers of rows; a single odd row is an outlier, no convention."""
-    least = max(MIN_ROWS, MIN_SHARE * len(values))
+class Suspects:
+    """The rows of values that look like a stand-in among the rows that are held."""
+
+    def __init__(self, examined: Examined) -> None:
+        self._values = {c.name: _suspects(c, examined.values(c).drop_nulls()) for c in examined.features}
+        self._columns = [column for column in examined.features if len(self._values[column.name])]
+        self._counts = {c.name: np.zeros(len(self._values[c.name]), dtype=np.int64) for c in self._columns}
+        self._present = dict.fromkeys(self._counts, 0)
+
+    def see(self, part: Examined) -> None:
+        for column in self._columns:
+            values = part.values(column)
+            rows = [int((values == value).sum()) for value in self._values[column.name]]
+            self._counts[column.name] += rows
+            self._present[column.name] += len(values) - values.null_count()
+
+    def of(self, name: str) -> dict[str, int]:
+        """By how they are written; a single odd row is an outlier, no convention."""
+        if name not in self._counts:
+            return {}
+        least = max(MIN_ROWS, MIN_SHARE * self._present[name])
+        values, rows = map(_written, self._values[name].to_list()), self._counts[name].tolist()
+        return {value: count for value, count in zip(values, rows, strict=True) if count >= least}
+
+
+def _suspects(column: Column, values: pl.Series) -> pl.Series:
+    """Different values, lowest first."""
+    nothing = values.head(0)
     if column.kind in NUMERIC_KINDS:
         finite = values.filter(values.is_finite())
         if not any(_may_be_sentinel(end) for end in (finite.min(), finite.max())):
-            return {}
-        suspects = {f"{value:g}": rows for value, rows in _numbers(_counted(finite)).items()}
-    elif column.kind is ColumnKind.DATETIME:
-        counted = _counted(values.filter(values.is_in(EPOCHS)))
-        suspects = {day.date().isoformat(): rows for day, rows in counted.items()}
-    elif column.kind is ColumnKind.CATEGORY:
-        counted = _counted(values)
-        suspects = {level: rows for level, rows in counted.items() if level.casefold() in NULL_SPELLINGS}
-    else:
-        return {}
-    return {value: rows for value, rows in suspects.items() if rows >= least}
+            return nothing
+        return pl.Series(_numbers(finite.unique().sort().to_list()), dtype=pl.Float64)
+    if column.kind is ColumnKind.DATETIME:
+        return values.filter(values.is_in(EPOCHS)).unique().sort()
+    if column.kind is ColumnKind.CATEGORY:
+        levels = values.unique().sort()
+        return levels.filter(pl.Series([level.casefold() in NULL_SPELLINGS for level in levels], dtype=pl.Boolean))
+    return nothing
+
+
+def _written(value: float | datetime | str) -> str:
+    if isinstance(value, datetime):
+        return value.date().isoformat()
+    return f"{value:g}" if isinstance(value, float) else value
 
 
 def _may_be_sentinel(end: object) -> bool:
@@ -70,20 +100,14 @@ def _may_be_sentinel(end: object) -> bool:
     return isinstance(end, float) and (end == -1 or LOOKS_TYPED.fullmatch(f"{end:g}") is not None)
 
 
-def _counted(values: pl.Series) -> dict:  # type: ignore[type-arg]
-    """Each value and its rows, lowest first."""
-    counts = values.rename("value").value_counts(name="rows").sort("value")
-    return dict(zip(counts["value"].to_list(), counts["rows"].to_list(), strict=True))
-
-
-def _numbers(counted: dict[float, int]) -> dict[float, int]:
-    numbers = list(counted)
+def _numbers(numbers: list[float]) -> list[float]:
+    """Of different ones, lowest first."""
     if len(numbers) < MIN_DIFFERENT:
-        return {}
+        return []
     found = [*_beyond(numbers), *_beyond(numbers[::-1])]
     if numbers[0] == -1 and all(number == int(number) for number in numbers) and not found:
         found = [numbers[0]]
-    return {number: counted[number] for number in found}
+    return found
 
 
 def _beyond(numbers: list[float]) -> list[float]:
@@ -98,5 +122,9 @@ def _beyond(numbers: list[float]) -> list[float]:
 
 
 CHECK = Check(
-    "sentinel_values", "Values that may stand for missing", Severity.WARNING, check_no_value_stands_for_missing
+    "sentinel_values",
+    "Values that may stand for missing",
+    Severity.WARNING,
+    check_no_value_stands_for_missing,
+    (Suspects,),
 )

@@ -13,9 +13,10 @@ from rowsmith.registry.versions import Version
 from rowsmith.storage.files import write_atomically
 from rowsmith.types import JsonObject
 from rowsmith.version import __version__
-from rowsmith.workflows.deploy import deploy, rows_of
+from rowsmith.workflows.deploy import deploy
 from rowsmith.workflows.exports.format import Format
 from rowsmith.workflows.project import Project
+from rowsmith.workflows.training_rows import rows_of
 
 OWN_ROWS = 5000
 """Of the snapshot, where it is still there: the branches that rows really take."""
