@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rowsmith.storage.database import Database, open_database
+from tests.s3 import S3Server
 from tests.servers import MariaServer, PostgresServer, find_mariadb, find_postgresql
 
 
@@ -37,6 +38,14 @@ def mariadb() -> Iterator[MariaServer]:
         yield server
     finally:
         server.close()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3Server]:
+    """A running S3 server."""
+    pytest.importorskip("obstore")
+    with S3Server() as server:
+        yield server
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])

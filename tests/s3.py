@@ -63,3 +63,13 @@ class S3Server:
             secret_access_key=KEYS["secret_access_key"],
             client_options={"allow_http": True},
         )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables by which programs find the server, and may use it."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": KEYS["access_key_id"],
+            "AWS_SECRET_ACCESS_KEY": KEYS["secret_access_key"],
+        }

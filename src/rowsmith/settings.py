@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,12 @@ def _one_of(*words: str) -> Callable[[str], str]:
         return text.lower()
 
     return convert
+
+
+def _bucket(text: str) -> str:
+    if text and not re.fullmatch(r"(s3|gs|az)://[^/@?#]+(/[^?#]*)?", text):
+        raise ValueError("s3://bucket/folder, gs://bucket/folder or az://container/folder, without a login")
+    return text.rstrip("/")
 
 
 def _positive(text: str) -> int:
@@ -74,6 +81,21 @@ SETTINGS: tuple[Setting, ...] = (
         "",
         str,
         "An SQLAlchemy URL, such as postgresql+psycopg://user@host/name; a SQLite file in the store when empty.",
+    ),
+    Setting(
+        "snapshots",
+        "ROWSMITH_SNAPSHOTS",
+        "",
+        _bucket,
+        "A place in object storage that keeps the snapshots of this project, for every machine that works on it: "
+        "s3://bucket/folder, gs://bucket/folder or az://container/folder; a folder in the store when empty.",
+    ),
+    Setting(
+        "cache_mb",
+        "ROWSMITH_CACHE_MB",
+        20_000,
+        _positive,
+        "Megabytes that copies of parts of such snapshots may take in the store; what was used within an hour stays.",
     ),
     Setting("host", "ROWSMITH_HOST", "127.0.0.1", str, "The address the server listens on."),
     Setting("port", "PORT", 8000, _positive, "The port the server listens on."),
@@ -223,6 +245,14 @@ SETTINGS: tuple[Setting, ...] = (
         "lead to; * for all. An address on the command line may lead anywhere.",
     ),
     Setting(
+        "secret_files",
+        "ROWSMITH_SECRET_FILES",
+        (),
+        lambda text: tuple(part for part in text.split(os.pathsep) if part),
+        "Files and folders outside of the project (/run/secrets) that ${file:PATH} in a recipe may read, joined as in "
+        "PATH.",
+    ),
+    Setting(
         "mlflow_tracking_uri",
         "MLFLOW_TRACKING_URI",
         "",
@@ -248,6 +278,8 @@ SETTINGS: tuple[Setting, ...] = (
 class Settings:
     store: str = ".rowsmith"
     database_url: str = ""
+    snapshots: str = ""
+    cache_mb: int = 20_000
     host: str = "127.0.0.1"
     port: int = 8000
     require_keys: bool = False
@@ -274,6 +306,7 @@ class Settings:
     log_keep_days: int = 0
     alerts: tuple[str, ...] = ()
     internal_addresses: tuple[str, ...] = ()
+    secret_files: tuple[str, ...] = ()
     mlflow_tracking_uri: str = ""
     cores: int = 0
     no_color: bool = False

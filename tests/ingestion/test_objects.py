@@ -5,7 +5,6 @@ import itertools
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +28,13 @@ TABLE = pl.DataFrame({"id": range(5000), "v": [f"value {i} of many" for i in ran
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[S3Server]:
-    with S3Server() as running:
-        yield running
+def server(s3: S3Server) -> S3Server:
+    return s3
 
 
 @pytest.fixture
 def bucket(server: S3Server) -> tuple[str, Any]:
-    name = f"bucket-{next(NAMES)}"
+    name = f"objects-{next(NAMES)}"
     return name, server.bucket(name)
 
 
@@ -158,12 +156,7 @@ def test_a_version_from_a_bucket_by_one_command(server: S3Server, bucket: tuple[
     """Credentials and endpoint come from the environment."""
     for year in (2025, 2026):
         obstore.put(bucket[1], f"t/year={year}/p.parquet", parquet(people(200, seed=year)))
-    environment = os.environ | {
-        "AWS_ENDPOINT_URL": server.url,
-        "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": KEYS["access_key_id"],
-        "AWS_SECRET_ACCESS_KEY": KEYS["secret_access_key"],
-    }
+    environment = os.environ | server.environment
     (tmp_path / "rowsmith.toml").write_text('[train]\nfamilies = ["linear"]\nmax_trials = 1\n', encoding="utf-8")
     command = [sys.executable, "-m", "rowsmith", "run", f"s3://{bucket[0]}/t/", "--target", "left", "--json"]
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120)

@@ -22,6 +22,8 @@ from rowsmith.ingestion.sources.cursor import Cursor
 from rowsmith.ingestion.sources.protocol import Reading
 from rowsmith.recipe_data import IncrementalSection
 from rowsmith.types import JsonObject
+from rowsmith.workflows.project import open_project
+from rowsmith.workflows.reading import take
 
 START = datetime(2026, 1, 1)
 
@@ -261,3 +263,14 @@ def test_a_pruned_snapshot_is_read_anew(tmp_path: Path) -> None:
     (place.root / "snapshots" / "manifests" / f"{first.snapshot.id}.json").unlink()
     found = place.read(table((1, 0, 1.0), (2, 1, 2.0)))
     assert found.before is None and found.added == 2
+
+
+def test_a_file_that_changed_is_merged_by_its_key_alone(tmp_path: Path) -> None:
+    (tmp_path / "rowsmith.toml").write_text('[data]\nsource = "t.csv"\n[data.incremental]\nkey = ["id"]\n')
+    (tmp_path / "t.csv").write_text("id,v\n1,a\n2,b\n")
+    project = open_project(tmp_path)
+    take(project)
+    (tmp_path / "t.csv").write_text("id,v\n2,c\n3,d\n")
+    again = take(project)
+    assert (again.added, again.replaced) == (1, 1)
+    assert project.snapshots.read(again.snapshot).rows() == [(1, "a"), (2, "c"), (3, "d")]

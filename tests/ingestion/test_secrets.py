@@ -8,6 +8,9 @@ from rowsmith.errors import RecipeError
 from rowsmith.ingestion.sources.address import secrets_in, shown
 from rowsmith.ingestion.sources.secrets import Secrets
 from rowsmith.recipe import Recipe
+from rowsmith.settings import read_settings
+from rowsmith.workflows.project import open_project
+from rowsmith.workflows.reading import take
 
 
 @pytest.mark.parametrize(
@@ -32,6 +35,44 @@ def test_what_is_not_there_is_named(tmp_path: Path, text: str) -> None:
     with pytest.raises(RecipeError, match=r"data\.source") as caught:
         Secrets({}, tmp_path).fill(text, where="data.source")
     assert caught.value.next_step
+
+
+@pytest.mark.parametrize("name", ["{other}/key", "../other/key", "link", "linked/key", "~/key"])
+def test_a_recipe_reads_no_file_outside_of_its_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    root, other = tmp_path / "project", tmp_path / "other"
+    for folder in (root / "in", other):
+        folder.mkdir(parents=True)
+        (folder / "key").write_text("hush-hush")
+    (root / "link").symlink_to(other / "key")
+    (root / "linked").symlink_to(other)
+    monkeypatch.setenv("HOME", str(other))
+    text = f"https://x/${{file:{name.format(other=other)}}}"
+    with pytest.raises(RecipeError, match=rf"may not read this file.*ROWSMITH_SECRET_FILES={other}/key") as caught:
+        Secrets({}, root).fill(text, where="data.http.bearer")
+    assert "hush" not in str(caught.value)
+    assert Secrets({}, root).fill("${file:in/../in/key}", where="") == "hush-hush"
+    for allowed in (other, other / "key"):
+        assert Secrets({}, root, allowed=[allowed]).fill(text, where="").endswith("hush-hush")
+    assert Secrets({}, root, typed=text).fill(text, where="").endswith("hush-hush")
+    with pytest.raises(RecipeError, match="may not read"):
+        Secrets({}, root, allowed=[other / "keys"], typed="${key} ${file:other}").fill(text, where="")
+
+
+def test_the_settings_reach_the_recipe(tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "address").write_text(str(tmp_path / "project" / "t.csv"))
+    (tmp_path / "project" / "t.csv").write_text("a\n1\n")
+    reference = f"${{file:{tmp_path / 'address'}}}"
+    recipe = Recipe.from_dict({"data": {"source": reference}})
+    closed = open_project(tmp_path / "project").with_recipe(recipe)
+    with pytest.raises(RecipeError, match="may not read this file"):
+        take(closed)
+    assert take(closed, reference).snapshot.rows == 1
+    allowed = read_settings({"ROWSMITH_SECRET_FILES": f"/nowhere:{tmp_path}"}).secret_files
+    opened = open_project(tmp_path / "project", secret_files=allowed).with_recipe(recipe)
+    assert take(opened).snapshot.rows == 1
 
 
 def test_what_was_filled_in_is_hidden_in_every_spelling() -> None:

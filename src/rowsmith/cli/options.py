@@ -116,6 +116,9 @@ def open_here(project: Path, config: Path | None = None) -> Project:
         trusted_keys=settings.trusted_keys,
         environment=environment(),
         internal_addresses=settings.internal_addresses,
+        secret_files=settings.secret_files,
+        snapshots_at=settings.snapshots,
+        cache_mb=settings.cache_mb,
     )
     if settings.cores and opened.recipe.train.cores is None:
         return with_recipe(opened, train={"cores": settings.cores})

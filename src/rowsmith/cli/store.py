@@ -35,7 +35,9 @@ def list_(
     from rowsmith.cli.output import answer
     from rowsmith.workflows.data import list_data
 
-    answer({"snapshots": list_data(open_here(project, config))}, store_views.snapshots, as_json=as_json)
+    opened = open_here(project, config)
+    document = {"where": opened.snapshots.kept.where, "snapshots": list_data(opened)}
+    answer(document, store_views.snapshots, as_json=as_json)
 
 
 def show(
@@ -104,6 +106,9 @@ def verify(
 def prune(
     keep: Annotated[int, typer.Option("--keep", metavar="N", min=0, help="The newest that stay in any case.")] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, and remove nothing.")] = False,
+    even_needed: Annotated[
+        bool, typer.Option("--even-needed", help="Of a shared bucket also what other machines or projects need.")
+    ] = False,
     project: ProjectOption = HERE,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -117,7 +122,8 @@ def prune(
     from rowsmith.cli.output import answer
     from rowsmith.workflows.data import prune_data
 
-    answer(prune_data(open_here(project, config), keep=keep, dry_run=dry_run), store_views.pruned, as_json=as_json)
+    document = prune_data(open_here(project, config), keep=keep, dry_run=dry_run, even_needed=even_needed)
+    answer(document, store_views.pruned, as_json=as_json)
 
 
 def card(

@@ -48,6 +48,7 @@ def snapshots(document: JsonObject) -> Parts:
             item["source"],
         )
     yield table
+    yield Text(f"Kept in {document['where']}", style="dim")
 
 
 def snapshot(document: JsonObject) -> Parts:
@@ -124,6 +125,10 @@ def pruned(document: JsonObject) -> Parts:
         yield Text(f"{item['id'][:SHORT]}  {item['rows']:,} rows from {item['source']}", style="dim")
     freed = f"{len(document['removed'])} snapshots {verb}, {size(document['bytes'])}"
     yield Text(f"{freed}; {document['kept']} stay.")
+    if document["needed_elsewhere"]:
+        yield Text(
+            f"Needed by others who use this bucket: {document['needed_elsewhere']}. --even-needed takes those, too."
+        )
 
 
 def card(document: JsonObject) -> Parts:

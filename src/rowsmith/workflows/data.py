@@ -120,20 +120,26 @@ def verify_data(project: Project, ref: str | None = None, *, on_progress: OnProg
     return {"passed": not faults, "snapshots": len(chosen), "faults": faults}
 
 
-def prune_data(project: Project, *, keep: int, dry_run: bool) -> JsonObject:
-    """Remove snapshots that nothing needs, except the newest `keep`; parts that others share stay."""
+def prune_data(project: Project, *, keep: int, dry_run: bool, even_needed: bool = False) -> JsonObject:
+    """Remove snapshots that nothing needs, except the newest `keep`; parts that others share stay.
+
+    Nor does what other projects need go, where a bucket is shared, unless `even_needed`.
+    """
     users = used_by(project)
     snapshots = project.snapshots.list()
     newest = {snapshot.id for snapshot in snapshots[max(len(snapshots) - keep, 0) :]}
-    going = [snapshot for snapshot in snapshots if snapshot.id not in users and snapshot.id not in newest]
+    unused = [snapshot for snapshot in snapshots if snapshot.id not in users and snapshot.id not in newest]
+    elsewhere = set() if even_needed else project.snapshots.needed_elsewhere(unused)
+    going = [snapshot for snapshot in unused if snapshot.id not in elsewhere]
     staying = {part.sha256 for snapshot in snapshots if snapshot not in going for part in snapshot.parts}
     freed = {part.sha256: part.bytes for snapshot in going for part in snapshot.parts if part.sha256 not in staying}
-    if going and not dry_run:
-        project.snapshots.remove([snapshot.id for snapshot in going])
+    if not dry_run:
+        project.snapshots.remove([snapshot.id for snapshot in going], even_needed=even_needed)
     return {
         "dry_run": dry_run,
         "removed": [summary(snapshot, users) for snapshot in going],
         "kept": len(snapshots) - len(going),
+        "needed_elsewhere": len(elsewhere),
         "bytes": sum(freed.values()),
     }
 

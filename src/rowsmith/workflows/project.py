@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from rowsmith.recipe import RECIPE_FILE, Recipe
 
 if TYPE_CHECKING:
     from rowsmith.ingestion.feeds import FeedStore
+    from rowsmith.ingestion.keeping.protocol import PartStore
     from rowsmith.ingestion.snapshot import SnapshotStore
     from rowsmith.model import TrainedModel
     from rowsmith.monitoring.log import PredictionLog
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 SCHEMA_FILE = "schema.toml"
 STORE = ".rowsmith"
+CACHE_MB = 20_000
+OWNER_CHARACTERS = 16
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,11 @@ class Project:
     internal_addresses: tuple[str, ...] = ()
     trusted_keys: tuple[Path, ...] = ()
     """Public keys, one of which has to vouch for a version before it is loaded; none is no such demand."""
+    secret_files: tuple[Path, ...] = ()
+    """Files and folders beside the project's own that ${file:PATH} in the recipe may read."""
+    snapshots_at: str = ""
+    """An address in object storage for snapshots; a folder in the store when empty."""
+    cache_mb: int = CACHE_MB
 
     def now(self) -> datetime:
         """The time that is written down."""
@@ -69,10 +78,29 @@ class Project:
 
     @cached_property
     def snapshots(self) -> SnapshotStore:
-        from rowsmith.ingestion.keeping.folder import FolderStore
         from rowsmith.ingestion.snapshot import SnapshotStore
 
-        return SnapshotStore(FolderStore(self.store / "snapshots"), now=self.now)
+        return SnapshotStore(self._parts(), now=self.now)
+
+    def _parts(self) -> PartStore:
+        if not self.snapshots_at:
+            from rowsmith.ingestion.keeping.folder import FolderStore
+
+            return FolderStore(self.store / "snapshots")
+        from rowsmith.ingestion.keeping.bucket_store import open_bucket_store
+
+        return open_bucket_store(self.snapshots_at, self.store / "cache", cache_mb=self.cache_mb, owner=self._owner)
+
+    def _owner(self) -> str:
+        """Who needs a snapshot: whoever works with one registry is one owner."""
+        from sqlalchemy import make_url
+
+        from rowsmith.storage.secret_files import secret_file
+
+        if self.database_url.startswith("sqlite"):
+            return secret_file(self.store / "secrets" / "owner.key").hex()[:OWNER_CHARACTERS]
+        name = make_url(self.database_url).set(password=None).render_as_string()
+        return hashlib.sha256(name.encode()).hexdigest()[:OWNER_CHARACTERS]
 
     @cached_property
     def feeds(self) -> FeedStore:
@@ -169,11 +197,16 @@ def open_project(
     trusted_keys: Sequence[str | Path] = (),
     environment: Mapping[str, str] | None = None,
     internal_addresses: Sequence[str] = (),
+    secret_files: Sequence[str | Path] = (),
+    snapshots_at: str = "",
+    cache_mb: int = CACHE_MB,
 ) -> Project:
     """The project in a folder. Its recipe is `config`, or `rowsmith.toml` where there is one, or the defaults.
 
     `store` is relative to the folder. `database_url` is an SQLAlchemy URL; a SQLite file in the store when empty.
-    `environment` (os.environ, say) is where ${VARIABLE} in the recipe is looked up.
+    `environment` (os.environ, say) is where ${VARIABLE} in the recipe is looked up; ${file:PATH} reads files of
+    the folder, and those of `secret_files`. `snapshots_at` is an address in
+    object storage that keeps the snapshots; a folder in the store when empty, and at most `cache_mb` of copies of them.
     Raises NotFoundError for a folder or recipe that does not exist, RecipeError for one that makes no sense.
     """
     root = Path(path).resolve()
@@ -196,4 +229,7 @@ def open_project(
         environment or {},
         tuple(internal_addresses),
         tuple(Path(key).absolute() for key in trusted_keys),
+        tuple(Path(file).absolute() for file in secret_files),
+        snapshots_at,
+        cache_mb,
     )

@@ -56,7 +56,12 @@ def take(
         return take_joined(project, take, on_progress=on_progress)
     location = _location(project, source)
     context = Context(
-        Secrets(project.environment, project.root),
+        Secrets(
+            project.environment,
+            project.root,
+            allowed=project.secret_files,
+            typed=source if isinstance(source, str) else "",
+        ),
         root=project.root,
         named_here=source is not None,
         internal=project.internal_addresses,

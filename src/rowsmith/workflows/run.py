@@ -91,6 +91,7 @@ def train_version(
 ) -> Outcome:
     """From a snapshot to a registered version, promoted when `promote` is set and the gates pass."""
     _require_target(project.recipe)
+    project.snapshots.claim(snapshot)
     ingested = examine(project, snapshot, on_progress=on_progress)
     stop_on_errors(ingested.findings, project.recipe)
     rows = training_rows(ingested.table, ingested.held, project.recipe)

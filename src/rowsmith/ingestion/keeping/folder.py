@@ -101,6 +101,8 @@ class FolderStore:
         return set()
 
     def remove(self, names: Sequence[str], *, even_needed: bool = False) -> None:
+        if not self.root.is_dir():
+            return
         with _translated(self.root), locked(self._lock):
             for name in names:
                 (self._manifests / f"{name}.json").unlink(missing_ok=True)

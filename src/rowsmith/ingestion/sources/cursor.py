@@ -25,7 +25,8 @@ class Cursor:
     def __init__(self, options: IncrementalSection, since: JsonObject | None) -> None:
         self._column = options.cursor
         self._lookback = _lookback(options.lookback)
-        known = since if since and since.get("cursor") == self._column else None
+        # Marks of other kinds (of files, of addresses) name no column.
+        known = since if since and self._column is not None and since.get("cursor") == self._column else None
         self._greatest: Any = _parsed(known) if known else None
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -11,6 +11,7 @@ from rowsmith.errors import RecipeError
 
 REFERENCE = re.compile(r"\$\{(file:)?([^{}]+)\}")
 HIDDEN = "***"
+VARIABLE = "ROWSMITH_SECRET_FILES"
 # Hiding a letter wherever it stands would garble a message and give the letter away.
 SHORTEST_HIDDEN = 3
 
@@ -18,12 +19,24 @@ SHORTEST_HIDDEN = 3
 class Secrets:
     """`environment` is where `${NAME}` is looked up; paths of `${file:PATH}` start from `root`.
 
-    Every value that was looked up is remembered, so that `hide` can take it out of what others wrote.
+    A recipe may be somebody else's, and must not send just any file of this machine to an address of its own: files
+    lie in `root` or in what `allowed` names (files and folders), wherever links lead, or are named in `typed`, which
+    the user wrote himself. Every value that was looked up is remembered, so that `hide` can take it out of what
+    others wrote.
     """
 
-    def __init__(self, environment: Mapping[str, str] | None = None, root: Path = Path()) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str] | None = None,
+        root: Path = Path(),
+        *,
+        allowed: Sequence[Path] = (),
+        typed: str = "",
+    ) -> None:
         self._environment = environment or {}
         self._root = root
+        self._allowed = (root, *allowed)
+        self._typed = {found[2] for found in REFERENCE.finditer(typed) if found[1]}
         self._values: set[str] = set()
 
     def __repr__(self) -> str:
@@ -67,6 +80,7 @@ class Secrets:
 
     def _from_file(self, name: str, where: str) -> str:
         path = self._root / Path(name).expanduser()
+        self._require_allowed(name, path, where)
         try:
             return path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as problem:
@@ -77,6 +91,18 @@ class Secrets:
                 received=str(path),
                 next_step="write the value, and nothing else, into that file",
             ) from problem
+
+    def _require_allowed(self, name: str, path: Path, where: str) -> None:
+        found = path.resolve()
+        if name in self._typed or any(found.is_relative_to(folder.resolve()) for folder in self._allowed):
+            return
+        raise RecipeError(
+            "a recipe may not read this file for a secret",
+            where=where,
+            received=str(path),
+            allowed=f"files in {self._root.resolve()}, and those that {VARIABLE} names",
+            next_step=f"if it is meant to be read, set {VARIABLE}={found} (files and folders, joined as in PATH)",
+        )
 
 
 def _written(value: str, *, in_address: bool) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from flask import Blueprint, render_template
 
-from rowsmith.errors import NotFoundError
 from rowsmith.serving.services import services
 
 blueprint = Blueprint("data", __name__)
@@ -16,8 +15,7 @@ MAX_SNAPSHOTS = 200
 def snapshots() -> str:
     from rowsmith.workflows.data import list_data  # here: it would slow the start of the server
 
-    project = services().project
-    found = list_data(project) if project.store.exists() else []
+    found = list_data(services().project)
     if not found:
         return render_template("empty.html", title="Data")
     return render_template("data.html", snapshots=found[:MAX_SNAPSHOTS], more=max(len(found) - MAX_SNAPSHOTS, 0))
@@ -28,7 +26,4 @@ def snapshot(ref: str) -> str:
     """Raises NotFoundError. A profile that takes long is made by the command line, not here."""
     from rowsmith.workflows.data import show_data
 
-    project = services().project
-    if not project.store.exists():
-        raise NotFoundError("there is no snapshot here yet")
-    return render_template("snapshot.html", snapshot=show_data(project, ref, at_once=True))
+    return render_template("snapshot.html", snapshot=show_data(services().project, ref, at_once=True))

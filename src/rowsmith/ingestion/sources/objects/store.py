@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from rowsmith.errors import RecipeError, SourceError, StorageError
-from rowsmith.ingestion.sources.http.guard import Guard
+from rowsmith.errors import SourceError, StorageError
 from rowsmith.ingestion.sources.local_file import LocalFile, TemporaryFile
+from rowsmith.ingestion.sources.objects.connection import CREDENTIALS, Fault, fault_of, library, opened, said
 from rowsmith.ingestion.sources.objects.keys import Place
 from rowsmith.ingestion.sources.protocol import Context
 from rowsmith.recipe_data import StorageSection
@@ -20,16 +17,7 @@ from rowsmith.recipe_data import StorageSection
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-REFUSED = re.compile(r"status code: 40[13]\b")
-EXTRA = "rowsmith[cloud]"
 CHUNK_BYTES = 8 << 20
-RETRIES = 4
-PATIENCE = timedelta(seconds=60)
-CREDENTIALS = {
-    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-    "gs": "GOOGLE_APPLICATION_CREDENTIALS",
-    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
-}
 
 
 @dataclass(frozen=True)
@@ -47,9 +35,9 @@ class Store:
 
     def __init__(self, place: Place, options: StorageSection, context: Context) -> None:
         self.place = place
-        self._obstore = _library()
+        self._obstore = library()
         with self._translated(place.shown("")):
-            self._store = self._opened(options, context)
+            self._store = opened(place, options, context)
 
     def list(self, prefix: str) -> list[Kept]:
         """Every object whose key begins with a prefix that ends at a folder, in order."""
@@ -96,112 +84,40 @@ class Store:
         options = {"if_match": kept.tag} if kept.tag else {}
         return self._obstore.get(self._store, kept.key, options=options)
 
-    def _opened(self, options: StorageSection, context: Context) -> Any:
-        stores, scheme, bucket = self._obstore.store, self.place.scheme, self.place.bucket
-        patience = {"max_retries": RETRIES, "retry_timeout": PATIENCE}
-        if scheme == "s3":
-            config, client = _s3(options, context)
-            return stores.S3Store(bucket, config=config, client_options=client, retry_config=patience)
-        if scheme == "gs":
-            config = {"skip_signature": True} if options.anonymous else {}
-            if options.endpoint:
-                config["base_url"] = _endpoint(options.endpoint, context)
-            client = _plain(options.endpoint)
-            return stores.GCSStore(bucket, config=config, client_options=client, retry_config=patience)
-        config, client = _azure(options, context)
-        return stores.AzureStore(bucket, config=config, client_options=client, retry_config=patience)
-
     @contextmanager
     def _translated(self, name: str) -> Iterator[None]:
-        errors = self._obstore.exceptions
         try:
             yield
-        except (errors.PermissionDeniedError, errors.UnauthenticatedError) as problem:
-            raise self._not_allowed(name, problem) from problem
-        except (errors.NotFoundError, FileNotFoundError) as problem:
-            raise SourceError(
+        except Exception as problem:
+            fault = fault_of(problem)
+            if fault is None:
+                raise
+            raise self._error(fault, name, problem) from problem
+
+    def _error(self, fault: Fault, name: str, problem: Exception) -> SourceError:
+        credentials = CREDENTIALS[self.place.scheme]
+        if fault is Fault.REFUSED:
+            return SourceError(
+                "this may not be read with these credentials",
+                where=name,
+                received=said(problem),
+                next_step=f"set {credentials} to ones that may list and read it, "
+                "or anonymous = true under [data.storage] if it is public",
+            )
+        if fault is Fault.ABSENT:
+            return SourceError(
                 "there is no such bucket or object",
                 where=name,
-                received=_first_line(problem),
+                received=said(problem),
                 next_step="look at the name, and at region and endpoint under [data.storage]",
-            ) from problem
-        except errors.PreconditionError as problem:
-            raise _changed(name) from problem
-        except (errors.BaseError, ValueError) as problem:
-            if REFUSED.search(str(problem)):  # a refused list is called no more than an error
-                raise self._not_allowed(name, problem) from problem
-            raise SourceError(
-                f"object storage does not answer: {_first_line(problem)}",
-                where=name,
-                next_step=f"look at endpoint and region under [data.storage], and at {CREDENTIALS[self.place.scheme]}",
-            ) from problem
-
-    def _not_allowed(self, name: str, problem: Exception) -> SourceError:
+            )
+        if fault is Fault.CHANGED:
+            return _changed(name)
         return SourceError(
-            "this may not be read with these credentials",
+            f"object storage does not answer: {said(problem)}",
             where=name,
-            received=_first_line(problem),
-            next_step=f"set {CREDENTIALS[self.place.scheme]} to ones that may list and read it, "
-            "or anonymous = true under [data.storage] if it is public",
+            next_step=f"look at endpoint and region under [data.storage], and at {credentials}",
         )
-
-
-def _library() -> Any:
-    try:
-        import obstore
-        import obstore.exceptions
-        import obstore.store
-    except ImportError as problem:
-        raise RecipeError(
-            "object storage is read with a package that is not installed", next_step=f"pip install '{EXTRA}'"
-        ) from problem
-    return obstore
-
-
-def _s3(options: StorageSection, context: Context) -> tuple[dict[str, Any], dict[str, Any]]:
-    fill = context.secrets.fill
-    config: dict[str, Any] = {}
-    if options.region:
-        config["region"] = options.region
-    if options.endpoint:
-        config["endpoint"] = _endpoint(options.endpoint, context)
-    if options.key_id:
-        config["access_key_id"] = fill(options.key_id, where="data.storage.key_id")
-    if options.secret_key:
-        config["secret_access_key"] = fill(options.secret_key, where="data.storage.secret_key")
-    if options.anonymous:
-        config["skip_signature"] = True
-    return config, _plain(options.endpoint)
-
-
-def _azure(options: StorageSection, context: Context) -> tuple[dict[str, Any], dict[str, Any]]:
-    config: dict[str, Any] = {}
-    if options.key_id:
-        config["account_name"] = context.secrets.fill(options.key_id, where="data.storage.key_id")
-    if options.secret_key:
-        config["account_key"] = context.secrets.fill(options.secret_key, where="data.storage.secret_key")
-    if options.endpoint:
-        config["endpoint"] = _endpoint(options.endpoint, context)
-    if options.anonymous:
-        config["skip_signature"] = True
-    return config, _plain(options.endpoint)
-
-
-def _endpoint(text: str, context: Context) -> str:
-    """An address of a recipe, which does not lead to internal hosts (see `http.guard`)."""
-    endpoint = context.secrets.fill(text, where="data.storage.endpoint")
-    parts = urlsplit(endpoint)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise RecipeError(
-            "this is no endpoint", where="data.storage.endpoint", received=endpoint, allowed="http://... or https://..."
-        )
-    Guard(context.internal).addresses(parts.hostname, parts.port or 443)
-    return endpoint
-
-
-def _plain(endpoint: str | None) -> dict[str, Any]:
-    """Only an endpoint that says so is talked to without encryption: that of the recipe, or of the environment."""
-    return {"allow_http": True} if endpoint is None or endpoint.startswith("http://") else {}
 
 
 def _kept(meta: Mapping[str, Any]) -> Kept:
@@ -228,8 +144,3 @@ def _changed(name: str) -> SourceError:
         where=name,
         next_step="try again when whoever writes it is done; nothing was kept",
     )
-
-
-def _first_line(problem: BaseException) -> str:
-    """The beginning of what the library says, which goes on with its own structures."""
-    return str(problem).partition("\n")[0][:300]
