@@ -162,9 +162,9 @@ class TrainedModel:
     def answer_frame(self, scores: Scores2D) -> pl.DataFrame:
         """Scores to the columns that `predict_frame` promises."""
         if self.task.is_classification:
-            labels = np.array(self.labels, dtype=object)[self.choose(scores)]
+            labels = pl.Series(self.labels, dtype=pl.String).gather(self.choose(scores))
             columns = {f"probability_{label}": scores[:, i] for i, label in enumerate(self.labels)}
-            return pl.DataFrame({PREDICTION_COLUMN: pl.Series(labels.tolist(), dtype=pl.String), **columns})
+            return pl.DataFrame({PREDICTION_COLUMN: labels, **columns})
         answer = {PREDICTION_COLUMN: scores[:, 0]}
         if self.interval_width is not None:
             answer |= {"low": scores[:, 0] + self.interval_width.low, "high": scores[:, 0] + self.interval_width.high}

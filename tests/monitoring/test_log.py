@@ -18,7 +18,6 @@ from sqlalchemy import select, text
 from rowsmith.errors import DataError, StorageError, UsageError
 from rowsmith.monitoring.log import LabelResult, LogEntry, PredictionLog, Summary, new_ids
 from rowsmith.monitoring.log_queries import Stretch
-from rowsmith.monitoring.log_table import LogTable
 from rowsmith.storage.database import Database, open_database
 from rowsmith.storage.tables import predictions
 from rowsmith.types import Interval, Prediction
@@ -426,42 +425,3 @@ def test_two_threads_label_the_same_prediction(log: PredictionLog, database: Dat
     with database.reading() as connection:
         revisions = connection.scalars(text("SELECT revision FROM rowsmith_outcomes ORDER BY revision")).all()
     assert list(revisions) == list(range(1, 11))
-
-
-HOSTILE: dict[str, list[object]] = {
-    'quoted "name"\n': ["plain", 'a "quote"', "line\nfeed\r\n\t\x00\x1f", "\u20ac \U0001f600 \u2028", "", None],
-    "number": [0.1, -0.0, 1e-320, 1.7976931348623157e308, float("inf"), None],
-    "yes": [True, False, None, True, False, None],
-    "moment": [
-        datetime(2024, 5, 17),
-        datetime(1, 1, 1),
-        datetime(9999, 12, 31, 23, 59, 59, 999999),
-        datetime(1969, 12, 31, 23, 59, 59, 500000),
-        datetime(2024, 5, 17, 13, 0, 0, 1),
-        None,
-    ],
-}
-
-
-def test_rows_of_a_table_are_kept_as_each_would_be_alone(log: PredictionLog) -> None:
-    frame = pl.DataFrame(HOSTILE, schema_overrides={"moment": pl.Datetime("us")})
-    answers = [{"prediction": f"{number}", "warnings": ["\u20ac"]} for number in range(frame.height)]
-    common = LogEntry("-", "m", 3, datetime(2024, 1, 1, tzinfo=UTC), latency_ms=0.5, role="canary", unit="u")
-    for number, together in enumerate((True, False)):
-        ids = [f"{number}-{i}" for i in range(frame.height)]
-        if together:
-            log.append_table(LogTable(common, ids, frame, answers))
-        else:
-            log.append(list(LogTable(common, ids, frame, answers).entries()))
-    entries, inputs = (window := log.window("m")).entries, window.inputs
-    half = frame.height
-    for name in ("time", "version", "role", "latency_ms"):
-        assert entries[name][:half].to_list() == entries[name][half:].to_list()
-    for column in inputs:
-        one, other = column[:half].to_list(), column[half:].to_list()
-        if column.name == "moment":
-            one, other = (
-                [None if text is None else datetime.fromisoformat(text) for text in part] for part in (one, other)
-            )
-        assert one == other, column.name
-    assert window.answers[:half].equals(window.answers[half:])

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -16,8 +17,11 @@ from rowsmith.conform.sought import Sought
 from rowsmith.errors import StorageError
 from rowsmith.monitoring.log import LogEntry, PredictionLog
 from rowsmith.monitoring.log_archive import LogArchive
-from rowsmith.monitoring.log_erasure import LogErasure, Whom
+from rowsmith.monitoring.log_arms import Trial, read_scored_pairs
+from rowsmith.monitoring.log_erasure import LogErasure
 from rowsmith.monitoring.log_journal import waiting_rows
+from rowsmith.monitoring.log_table import LogTable, ids_of, new_table_id
+from rowsmith.monitoring.log_whom import Whom
 from rowsmith.storage.database import Database
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -161,6 +165,7 @@ def test_a_file_that_a_crash_left_goes_too(
     assert log.window("m").entries["id"].to_list() == ["bob-0", "bob-1", "bob-2"]
 
 
+@pytest.mark.parametrize("is_table", [False, True])
 def test_a_file_that_is_about_to_be_listed(
     log: PredictionLog,
     archive: LogArchive,
@@ -168,12 +173,16 @@ def test_a_file_that_is_about_to_be_listed(
     database: Database,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    is_table: bool,
 ) -> None:
     """Compaction has written a file and not yet listed it when somebody in it is erased."""
-    fill(log)
+    if is_table:
+        log.append_tables([table(new_table_id()) for _ in range(2)])
+    else:
+        fill(log)
     write = LogArchive._write
 
-    def erased_meanwhile(self: LogArchive, path: str, rows: list[object]) -> Path:
+    def erased_meanwhile(self: LogArchive, path: str, rows: pl.DataFrame) -> Path:
         written = write(self, path, rows)
         monkeypatch.setattr(LogArchive, "_write", write)
         erasure.erase(ADA)
@@ -182,8 +191,8 @@ def test_a_file_that_is_about_to_be_listed(
     monkeypatch.setattr(LogArchive, "_write", erased_meanwhile)
     archive.compact(START + timedelta(days=3))
     assert "Lovelace" not in everything(database, tmp_path)
-    assert log.window("m").entries["id"].to_list() == ["bob-0", "bob-1", "bob-2"]
-    assert log.window("m").inputs["name"].to_list() == ["Bob"] * 3
+    others = [name for name in NAMES if name != "Ada Lovelace"] * 2 if is_table else ["Bob"] * 3
+    assert log.window("m").inputs["name"].to_list() == others
 
 
 def test_a_damaged_file_is_no_silent_hole(
@@ -195,3 +204,49 @@ def test_a_damaged_file_is_no_silent_hole(
     file().write_bytes(b"gone")
     with pytest.raises(StorageError, match="was changed"):
         erasure.erase(ADA)
+
+
+NAMES = ["Bob", "Ada Lovelace", "Eve", None, "Ada Lovelace", "Dan"]
+STAY = [0, 2, 3, 5]
+
+
+def table(id_: str, day: int = 0, **changes: Any) -> LogTable:
+    inputs = pl.DataFrame({"name": NAMES, "age": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]})
+    answers = pl.DataFrame({"prediction": ["a", "b", "c", "d", "e", "f"]})
+    return LogTable(LogEntry(id_, "m", 1, START + timedelta(days=day), **changes), inputs, answers)
+
+
+@pytest.mark.parametrize("is_moved", [False, True])
+def test_a_person_is_taken_out_of_tables(
+    log: PredictionLog, archive: LogArchive, erasure: LogErasure, database: Database, tmp_path: Path, is_moved: bool
+) -> None:
+    first, second, third = new_table_id(), new_table_id(), new_table_id()
+    log.append_tables([table(first), table(second, 1, experiment=1, unit="u")])
+    log.append_tables([table(f"{second}-2", 1, role="shadow", shadow_of=second, experiment=1, unit="u")])
+    log.label({ids_of(first, 6)[number]: "yes" for number in (1, 2)})
+    if is_moved:
+        assert archive.compact(START + timedelta(days=2)).files == 1
+    log.keep_journal()
+    log.append_tables([table(third, 2)])
+    there = erasure.find(ADA)
+    meant = [ids_of(id_, 6)[number] for id_ in (first, second, third, f"{second}-2") for number in (1, 4)]
+    assert there.ids == set(meant) and (there.outcomes, there.waiting, len(there.files)) == (1, 2, int(is_moved))
+    assert erasure.erase(ADA).ids == there.ids
+    assert "Lovelace" not in everything(database, tmp_path)
+    for _ in range(2):
+        window = log.window("m")
+        assert window.entries["id"].to_list() == [ids_of(id_, 6)[n] for id_ in (first, second, third) for n in STAY]
+        assert window.inputs["age"].to_list() == [1.0, 3.0, 4.0, 6.0] * 3
+        assert window.answers["prediction"].to_list() == ["a", "c", "d", "f"] * 3
+        assert window.entries["label"].to_list() == [None, "yes", *[None] * 10]
+        assert log.summary("m").predictions == 12
+        archive.compact(START + timedelta(days=9))
+    assert log.label({ids_of(first, 6)[1]: "no", ids_of(second, 6)[5]: "no"}).unknown == (ids_of(first, 6)[1],)
+    with database.reading() as connection:
+        scored = read_scored_pairs(connection, Trial("m", 1, START))
+    assert scored.beside is not None
+    assert scored.answers["prediction"].to_list() == scored.beside["prediction"].to_list() == ["f"]
+    by_id = Whom(None, frozenset([ids_of(first, 6)[number] for number in (0, 1, 2, 3, 5)] + [second]))
+    assert len(erasure.erase(by_id).ids) == 4
+    assert log.window("m").entries.height == 8, "a table without rows is gone, and no id is that of a whole table"
+    assert not erasure.find(by_id)

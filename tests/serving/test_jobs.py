@@ -21,6 +21,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from rowsmith.access.keys import KeyRole, KeyStore
+from rowsmith.monitoring.log_table import ids_of
 from rowsmith.registry.signature import make_key
 from rowsmith.serving.app import create_app
 from rowsmith.serving.job_process import order_of
@@ -341,7 +342,8 @@ def test_a_job_survives_a_server_that_is_killed(project: Project, data: Path, ki
     assert scores.drop("id").equals(pl.read_parquet(data / "undisturbed.parquet"))
     assert scores["id"].n_unique() == MANY
     with project.database.reading() as connection:
-        logged = connection.exec_driver_sql("SELECT id FROM rowsmith_predictions").scalars().all()
+        entries = connection.exec_driver_sql("SELECT id, rows FROM rowsmith_predictions").all()
+    logged = [id_ for entry, rows in entries for id_ in ids_of(entry, rows)]
     assert len(logged) == MANY and set(logged) == set(scores["id"])
 
 

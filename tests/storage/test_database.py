@@ -27,6 +27,7 @@ RELEASED = {
     4: "950e4f8f6ad186b0",
     5: "8d007c4243b36f8b",
     6: "99e96c944c5fa2c3",
+    7: "f52462e5f8035e3b",
 }
 
 
@@ -69,6 +70,26 @@ def test_an_older_database_is_brought_up_to_date(database_url: str, monkeypatch:
     monkeypatch.undo()
     opened = open_database(database_url)
     assert "rowsmith_predictions" in inspect(opened.engine).get_table_names()
+    opened.close()
+
+
+def test_outcomes_outlive_the_change_of_their_table(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rowsmith.storage.migrations.MIGRATIONS", MIGRATIONS[:6])
+    before = open_database(database_url)
+    with before.writing() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO rowsmith_predictions (id, name, time, source, status, code)"
+            " VALUES ('a', 'm', 1, 'api', 'ok', '')"
+        )
+        connection.exec_driver_sql("INSERT INTO rowsmith_outcomes VALUES ('a', 1, '\"yes\"', 'ada', 2)")
+    before.close()
+    monkeypatch.undo()
+    opened = open_database(database_url)
+    with opened.writing() as connection:
+        outcomes = connection.exec_driver_sql("SELECT * FROM rowsmith_outcomes").all()
+        assert [tuple(outcome) for outcome in outcomes] == [("a", 1, '"yes"', "ada", 2, "a")]
+        connection.exec_driver_sql("DELETE FROM rowsmith_predictions")
+        assert connection.exec_driver_sql("SELECT * FROM rowsmith_outcomes").all() == []
     opened.close()
 
 

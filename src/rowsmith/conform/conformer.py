@@ -21,10 +21,14 @@ from rowsmith.types import Rows
 
 @dataclass(frozen=True, slots=True)
 class ConformingFrame:
-    """`frame` as the package says; a warning stands for one kind of fault in one column, in however many rows."""
+    """`frame` as the package says; a warning stands for one kind of fault in one column, in however many rows.
+
+    `odd` are the positions of the rows that warnings are about; None where one is about all rows.
+    """
 
     frame: pl.DataFrame
     warnings: tuple[Fault, ...] = ()
+    odd: tuple[int, ...] | None = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,7 @@ class Conformer:
         ]
         faults.raise_errors()
         frame = pl.DataFrame(values) if values else pl.DataFrame(height=df.height)
-        return ConformingFrame(frame, tuple(faults.warnings))
+        return ConformingFrame(frame, tuple(faults.warnings), faults.odd)
 
     def columns(self, df: pl.DataFrame, rows: Rows | None = None) -> ConformingColumns:
         """The same for the rows at some positions, checked now and made when they are asked for. Raises SchemaError.

@@ -21,10 +21,21 @@ class Faults:
     first_row: int = 0
     errors: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
+    _odd: list[pl.Series] = field(default_factory=list, init=False)
+    _is_about_all: bool = field(default=False, init=False)
+
+    @property
+    def odd(self) -> tuple[int, ...] | None:
+        """The rows that warnings are about, in order; None where one is about all rows."""
+        if self._is_about_all:
+            return None
+        return tuple(pl.concat(self._odd).unique().sort().to_list()) if self._odd else ()
 
     def add(self, code: str, column: str, message: str, *, received: str = "", allowed: str = "") -> None:
         """A fault of a column, or of the only row."""
-        self._put([Fault(code, column, message, None, received, allowed)], self._policy(code))
+        policy = self._policy(code)
+        self._is_about_all |= policy == "warn"
+        self._put([Fault(code, column, message, None, received, allowed)], policy)
 
     def add_rows(self, code: str, rule: Rule, mask: pl.Series, raw: pl.Series) -> None:
         """The same fault in many rows: one by one for errors, up to a limit; in one sentence for warnings."""
@@ -32,6 +43,8 @@ class Faults:
         rows = mask.arg_true()
         if policy == "accept" or not len(rows):
             return
+        if policy == "warn":
+            self._odd.append(rows)
         if policy == "warn" and len(rows) > 1:
             self._put([self._summary(code, rule, rows, raw)], policy)
             return

@@ -8,107 +8,45 @@ slows the callers down and nothing is lost in between. What an id was first stor
 from __future__ import annotations
 
 import logging
-import os
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
-import orjson
 import polars as pl
 
-from rowsmith.errors import StorageError, UsageError
+from rowsmith.errors import StorageError
 from rowsmith.monitoring.group_commit import GroupCommit
 from rowsmith.monitoring.log_archive import LogArchive
+from rowsmith.monitoring.log_entries import LogEntry, Role, Row, Source, Status, new_ids, row_of, rows_in
 from rowsmith.monitoring.log_gap import Gap, Hole
-from rowsmith.monitoring.log_journal import IS_POSSIBLE, LogJournal, Row, read_through
+from rowsmith.monitoring.log_inserts import PATIENCE_SECONDS, Insert, insert_postgresql, insert_sqlite
+from rowsmith.monitoring.log_journal import IS_POSSIBLE, LogJournal, read_through
 from rowsmith.monitoring.log_labels import LabelResult, store_labels
 from rowsmith.monitoring.log_privacy import Privacy
 from rowsmith.monitoring.log_queries import Stretch, Summary, Window, read_counts, read_summary, read_window
-from rowsmith.monitoring.log_table import LogTable
-from rowsmith.monitoring.log_times import to_microseconds
-from rowsmith.monitoring.log_values import encode
+from rowsmith.monitoring.log_table import LogTable, Refused
 from rowsmith.storage import audit
 from rowsmith.storage.database import Database
-from rowsmith.storage.tables import predictions
 
-__all__ = ["LabelResult", "LogEntry", "PredictionLog", "Summary", "Window", "new_ids"]
-
-Source = Literal["api", "page", "batch"]
-Status = Literal["ok", "error"]
-Role = Literal["champion", "canary", "challenger", "shadow", "named"]
+__all__ = [
+    "LabelResult",
+    "LogEntry",
+    "PredictionLog",
+    "Role",
+    "Source",
+    "Status",
+    "Summary",
+    "Window",
+    "new_ids",
+]
 
 logger = logging.getLogger("rowsmith.monitoring")
 
 Keep: TypeAlias = Callable[[Sequence[Row]], None]
 
-MAX_ID_CHARACTERS = 200
 GAP_ACTION = "log.gap"
-
-PATIENCE_SECONDS = 5.0
-"""How long an append waits for the database. A caller who has waited that long is told to come back."""
-
-# `archive` is the business of compaction.
-COLUMNS = tuple(str(column.name) for column in predictions.columns if column.name != "archive")
-INSERT = f"INSERT INTO {predictions.name} ({', '.join(COLUMNS)})"
-PLACES = f"({', '.join('?' * len(COLUMNS))})"
-ROWS_A_STATEMENT = 999 // len(COLUMNS)
-"""Every statement gives the interpreter's lock away and waits for it again, so many rows share one; the oldest SQLite
-takes 999 values."""
-INSERT_SQLITE = f"{INSERT} VALUES {PLACES} ON CONFLICT (id) DO NOTHING"
-INSERT_SQLITE_MANY = f"{INSERT} VALUES {', '.join([PLACES] * ROWS_A_STATEMENT)} ON CONFLICT (id) DO NOTHING"
-# One parameter for any number of rows. For 10,000 of them four times faster than an array for each column; for a
-# single one faster, too, since it is one parameter instead of ten.
-NUMBERS = {"version": "bigint", "time": "bigint", "latency_ms": "float8", "experiment": "bigint"}
-RECORD = ", ".join(f"{name} {NUMBERS.get(name, 'text')}" for name in COLUMNS)
-INSERT_POSTGRESQL = (
-    f"{INSERT} SELECT {', '.join(COLUMNS)} FROM json_to_recordset(%s::json) AS given({RECORD})"
-    " ON CONFLICT (id) DO NOTHING"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """One row that was asked about. A naive `time` counts as UTC.
-
-    `inputs` is the row and `answer` is Prediction.to_dict(). A refused row has the status `error` and says why in
-    `code`; it counts for the error rate, and its inputs are not kept. `latency_ms` is that of the whole request.
-    `version` is None where none was found to answer.
-
-    `role` is as whom the version answered: the champion, a canary, the challenger of a split, a `shadow` (whose answer
-    nobody was given) or one that the caller `named`. While a traffic rule is in force (see registry/traffic.py),
-    `experiment` is its position and `unit` a hash of what traffic is split by. `shadow_of` is the id of the answer that
-    was given instead of a shadow's; its true outcome is the shadow's too.
-    """
-
-    id: str
-    name: str
-    version: int | None
-    time: datetime
-    inputs: Mapping[str, Any] | None = None
-    answer: Mapping[str, Any] | None = None
-    latency_ms: float | None = None
-    source: Source = "api"
-    status: Status = "ok"
-    code: str = ""
-    role: Role = "champion"
-    experiment: int | None = None
-    unit: str | None = None
-    shadow_of: str | None = None
-
-
-def new_ids(count: int) -> list[str]:
-    """Ids for predictions: 32 hexadecimal digits, unique everywhere, in growing order.
-
-    The first 12 are the milliseconds since 1970 (as in RFC 9562, version 7), so that an index grows at its end. Rows
-    that are given them in turn and logged at one time keep their order in a window.
-    """
-    start = f"{time.time_ns() // 1_000_000:012x}"
-    digits = os.urandom(10 * count).hex()
-    return sorted(start + digits[20 * i : 20 * i + 20] for i in range(count))
 
 
 class PredictionLog:
@@ -130,7 +68,7 @@ class PredictionLog:
         self._archive = archive
         self._privacy = privacy
         self._gap = gap
-        self._insert = _insert_sqlite if database.is_sqlite else _insert_postgresql
+        self._insert: Insert = insert_sqlite if database.is_sqlite else insert_postgresql
         self._connection: Any = None
         self._store: Keep = GroupCommit(self._write, patience=PATIENCE_SECONDS).add
         self._keep = self._store
@@ -147,15 +85,12 @@ class PredictionLog:
         """
         if not entries:
             return
-        self._append([_row(entry, self._privacy) for entry in entries])
+        self._append([row_of(entry, self._privacy) for entry in entries])
 
-    def append_table(self, table: LogTable) -> None:
-        """The same for answered rows that came as a table."""
-        if self._privacy is not None:
-            self.append(list(table.entries()))
-            return
-        before, after = _common(table.common)
-        self._append([(id_, *before, inputs, answer, *after) for id_, inputs, answer in table.texts()])
+    def append_tables(self, tables: Sequence[LogTable | Refused]) -> None:
+        """The same for rows that were asked about together: one entry for each table."""
+        if tables:
+            self._append([table.to_row(self._privacy) for table in tables])
 
     def _append(self, rows: list[Row]) -> None:
         if self._gap is None:
@@ -176,12 +111,12 @@ class PredictionLog:
 
     def _keep_or_count(self, rows: Sequence[Row], gap: Gap) -> None:
         if not gap.may_try():
-            gap.widen(len(rows))
+            gap.widen(rows_in(rows))
             return
         try:
             self._keep(rows)
         except StorageError as problem:
-            gap.widen(len(rows), problem)
+            gap.widen(rows_in(rows), problem)
             return
         if gap.is_open and (hole := gap.close()) is not None:
             self._write_down(hole)
@@ -309,57 +244,3 @@ class PredictionLog:
         self._settle_if_possible()
         with self._database.reading() as connection:
             return read_summary(connection, Stretch(name, start, end, version, role))
-
-
-def _insert_sqlite(database: Database, connection: Any, rows: Sequence[Row]) -> None:
-    database.begin_raw(connection, wait_seconds=PATIENCE_SECONDS)
-    whole = len(rows) - len(rows) % ROWS_A_STATEMENT
-    for start in range(0, whole, ROWS_A_STATEMENT):
-        values = [value for row in rows[start : start + ROWS_A_STATEMENT] for value in row]
-        connection.execute(INSERT_SQLITE_MANY, values)
-    connection.executemany(INSERT_SQLITE, rows[whole:])
-    connection.execute("COMMIT")
-
-
-def _insert_postgresql(_: Database, connection: Any, rows: Sequence[Row]) -> None:
-    # In the order of the ids: two writers of the same ids would wait for each other otherwise.
-    ordered = sorted(rows, key=lambda row: row[0])
-    records = orjson.dumps([dict(zip(COLUMNS, row, strict=True)) for row in ordered])
-    connection.execute(INSERT_POSTGRESQL, [records.decode()], prepare=True)
-
-
-def _common(entry: LogEntry) -> tuple[Row, Row]:
-    """What stands before and after the inputs and the answer, in the order of COLUMNS."""
-    row = tuple(_row(replace(entry, inputs={}, answer={}), None))
-    return row[1 : COLUMNS.index("inputs")], row[COLUMNS.index("answer") + 1 :]
-
-
-def _row(entry: LogEntry, privacy: Privacy | None) -> Row:
-    """In the order of COLUMNS."""
-    id_, kept = entry.id, entry.status == "ok"
-    inputs, answer = entry.inputs, entry.answer
-    if privacy is not None:
-        inputs = None if inputs is None else privacy.inputs(inputs)
-        answer = None if answer is None else privacy.answer(answer)
-    if not isinstance(id_, str) or not 0 < len(id_) <= MAX_ID_CHARACTERS or not id_.isprintable():
-        raise UsageError(
-            "this cannot be the id of a prediction",
-            received=repr(id_)[:MAX_ID_CHARACTERS],
-            allowed=f"1 to {MAX_ID_CHARACTERS} printable characters",
-        )
-    return (
-        id_,
-        entry.name,
-        entry.version,
-        to_microseconds(entry.time),
-        encode(inputs) if kept and inputs is not None else None,
-        encode(answer) if kept and answer is not None else None,
-        entry.latency_ms,
-        entry.source,
-        entry.status,
-        entry.code,
-        entry.role,
-        entry.experiment,
-        entry.unit,
-        entry.shadow_of,
-    )

@@ -12,39 +12,29 @@ place of the old one. What a crash leaves undone, the next erasure of the same p
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import ColumnElement, func, select
 
-from rowsmith.conform.sought import Sought
 from rowsmith.errors import StorageError
-from rowsmith.monitoring.log import COLUMNS, PredictionLog
-from rowsmith.monitoring.log_archive import LogArchive, chunks
+from rowsmith.monitoring.log import PredictionLog
+from rowsmith.monitoring.log_archive import LogArchive
+from rowsmith.monitoring.log_entries import COLUMNS, Row, is_table
 from rowsmith.monitoring.log_journal import MOVE_SECONDS, waiting_rows
-from rowsmith.monitoring.log_values import decode
+from rowsmith.monitoring.log_rows import chunks, take_out, there
+from rowsmith.monitoring.log_table import ids_of, numbers_in, place_of, read_content
+from rowsmith.monitoring.log_whom import Whom
 from rowsmith.storage.database import Database
 from rowsmith.storage.tables import outcomes, predictions
 
 ROWS_A_LOOK = 10_000
+TABLES_A_LOOK = 100
 MOST_LOOKS = 40
 ID, INPUTS = COLUMNS.index("id"), COLUMNS.index("inputs")
-
-
-@dataclass(frozen=True, slots=True)
-class Whom:
-    """By a column of the inputs, with the pseudonyms of its values where there are any; and by ids of predictions."""
-
-    sought: Sought | None
-    ids: frozenset[str] = frozenset()
-
-    def is_meant(self, id_: str, inputs: str | None) -> bool:
-        if id_ in self.ids:
-            return True
-        if self.sought is None or inputs is None:
-            return False
-        return self.sought.matches(decode(inputs).get(self.sought.column))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +66,10 @@ class LogErasure:
 
     def find(self, whom: Whom) -> LogFound:
         """What there is now. Raises StorageError, also for a file of the log that is damaged."""
-        waiting = sum(whom.is_meant(row[ID], row[INPUTS]) for row in waiting_rows(self._journals))
+        waiting = sum(len(_meant(row, whom)) for row in waiting_rows(self._journals))
         self._log.settle()
         ids = set(self._kept(whom))
-        files = dict(self._archive.holding(whom.is_meant))
+        files = dict(self._archive.holding(whom))
         ids = ids.union(*files.values())
         ids |= self._shadows(ids)
         return LogFound(frozenset(ids), self._outcomes(ids), files, waiting)
@@ -112,30 +102,54 @@ class LogErasure:
         if whom.sought is not None:
             for rows in self._pages():
                 yield from (id_ for id_, inputs in rows if whom.is_meant(id_, inputs))
-        for some in chunks(whom.ids):
-            with self._database.reading() as connection:
-                yield from connection.scalars(select(predictions.c.id).where(predictions.c.id.in_(some)))
+            yield from self._kept_in_tables(whom)
+        with self._database.reading() as connection:
+            yield from there(connection, whom.ids)
 
-    def _pages(self) -> Iterator[Sequence[tuple[str, str]]]:
-        """In the order of the ids, a short transaction each."""
+    def _pages(self) -> Iterator[Sequence[Any]]:
+        """Ids and inputs of single rows."""
+        return self._in_pages(predictions.c.inputs, (predictions.c.inputs,), ROWS_A_LOOK)
+
+    def _kept_in_tables(self, whom: Whom) -> Iterator[str]:
+        p = predictions.c
+        for lines in self._in_pages(p.content, (p.rows, p.erased, p.content), TABLES_A_LOOK):
+            for id_, rows, erased, content in lines:
+                yield from whom.among(read_content(content).inputs, ids_of(id_, rows, numbers_in(erased)))
+
+    def _in_pages(
+        self, content: ColumnElement[Any], columns: Sequence[ColumnElement[Any]], limit: int
+    ) -> Iterator[Sequence[Any]]:
+        """Id and `columns` of entries with some `content`, in the order of the ids, a short transaction each."""
         p, last = predictions.c, ""
         while True:
-            query = select(p.id, p.inputs).where(p.id > last, p.inputs.is_not(None)).order_by(p.id).limit(ROWS_A_LOOK)
+            query = select(p.id, *columns).where(p.id > last, content.is_not(None)).order_by(p.id).limit(limit)
             with self._database.reading() as connection:
-                rows = [(id_, inputs) for id_, inputs in connection.execute(query)]
-            if not rows:
+                lines = connection.execute(query).all()
+            if not lines:
                 return
-            yield rows
-            last = rows[-1][0]
+            yield lines
+            last = lines[-1][0]
 
     def _shadows(self, ids: Collection[str]) -> set[str]:
         """What challengers answered to the same rows."""
-        query = select(predictions.c.id, predictions.c.shadow_of).where(predictions.c.shadow_of.is_not(None))
+        p = predictions.c
+        query = select(p.id, p.shadow_of, p.rows, p.erased).where(p.shadow_of.is_not(None))
         if not ids:
             return set()
+        tables: dict[str, set[str]] = defaultdict(set)
+        for id_ in ids:
+            if (place := place_of(id_)) is not None:
+                tables[place[0]].add(id_)
+        found: set[str] = set()
         with self._database.reading() as connection:
-            rows = connection.execution_options(yield_per=ROWS_A_LOOK).execute(query)
-            return {id_ for id_, shadow_of in rows if shadow_of in ids}
+            lines = connection.execution_options(yield_per=ROWS_A_LOOK).execute(query)
+            for id_, shadow_of, rows, erased in lines:
+                if rows is None:
+                    found |= {id_} if shadow_of in ids else set()
+                elif shadow_of in tables:
+                    given = {f"{one}{id_.removeprefix(shadow_of)}" for one in tables[shadow_of]}
+                    found |= given.intersection(ids_of(id_, rows, numbers_in(erased)))
+        return found
 
     def _outcomes(self, ids: Collection[str]) -> int:
         total = 0
@@ -147,6 +161,13 @@ class LogErasure:
 
     def _delete(self, ids: Collection[str]) -> None:
         """Outcomes go with their predictions."""
-        for some in chunks(ids):
-            with self._database.writing() as connection:
-                connection.execute(delete(predictions).where(predictions.c.id.in_(some)))
+        with self._database.writing() as connection:
+            take_out(connection, ids)
+
+
+def _meant(row: Row, whom: Whom) -> list[str]:
+    """The ids of those that are meant in a line of a journal."""
+    if not is_table(row):
+        return [row[ID]] if whom.is_meant(row[ID], row[INPUTS]) else []
+    rows, content = row[-2:]
+    return [] if content is None else whom.among(read_content(content).inputs, ids_of(row[ID], rows))

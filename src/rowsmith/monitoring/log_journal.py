@@ -24,11 +24,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import orjson
 
 from rowsmith.errors import StorageError
+from rowsmith.monitoring.log_entries import Row
 
 try:
     import fcntl
@@ -37,9 +38,11 @@ except ImportError:  # Windows has no such locks; entries go to the database at 
 
 logger = logging.getLogger("rowsmith.monitoring")
 
-Row: TypeAlias = Sequence[Any]
 HEAD = struct.Struct("<II")
 """Of a record: the length of what follows, and its CRC-32."""
+LENGTH = struct.Struct("<I")
+"""What follows is the length of JSON, the JSON of rows, and the bytes that stand beside it: where a row has bytes,
+the JSON has their length in brackets."""
 SUFFIX = ".journal"
 MOVE_SECONDS = 0.25
 PATIENCE_SECONDS = 5.0
@@ -88,7 +91,7 @@ class LogJournal:
 
     def write(self, rows: Sequence[Row]) -> None:
         """Rows are durable on return. One thread at a time. Raises StorageError: none of them is kept."""
-        payload = orjson.dumps(rows)
+        payload = pack(rows)
         record = HEAD.pack(len(payload), zlib.crc32(payload)) + payload
         if self._mover is None:
             self._start()
@@ -215,13 +218,36 @@ def _content(path: Path) -> bytes:
 
 
 def _rows_of(content: bytes) -> list[Row]:
-    return [row for record in _records(content) for row in orjson.loads(record)]
+    return [row for record in _records(content) for row in unpack(record)]
 
 
 def store_records(content: bytes, store: Callable[[Sequence[Row]], None]) -> None:
     rows = _rows_of(content)
     for start in range(0, len(rows), ROWS_A_MOVE):
         store(rows[start : start + ROWS_A_MOVE])
+
+
+def pack(rows: Sequence[Row]) -> bytes:
+    beside: list[bytes] = []
+
+    def put_beside(value: Any) -> list[int]:
+        beside.append(value)
+        return [len(value)]
+
+    text = orjson.dumps(rows, default=put_beside)
+    return b"".join((LENGTH.pack(len(text)), text, *beside))
+
+
+def unpack(payload: bytes) -> list[Row]:
+    (length,) = LENGTH.unpack_from(payload)
+    position = LENGTH.size + length
+    rows: list[list[Any]] = orjson.loads(payload[LENGTH.size : position])
+    for row in rows:
+        if type(row[-1]) is list:
+            (length,) = row[-1]
+            row[-1] = payload[position : position + length]
+            position += length
+    return list(rows)
 
 
 def _records(content: bytes) -> Iterator[bytes]:

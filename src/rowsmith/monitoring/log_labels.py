@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +11,7 @@ import narwhals as nw
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, select
 
 from rowsmith.errors import DataError, UsageError
+from rowsmith.monitoring.log_rows import chunks, entries_of
 from rowsmith.monitoring.log_times import to_microseconds
 from rowsmith.monitoring.log_values import decode, encode
 from rowsmith.storage.database import Database
@@ -18,7 +19,7 @@ from rowsmith.storage.tables import outcomes, predictions
 from rowsmith.types import JsonObject
 
 LABELS_A_TRANSACTION = 5_000
-IDS_A_QUERY = 1_000
+NEVER = (0, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,32 +52,34 @@ def store_labels(database: Database, labels: Any, actor: str) -> LabelResult:
     for start in range(0, len(ids), LABELS_A_TRANSACTION):
         chunk = ids[start : start + LABELS_A_TRANSACTION]
         with database.writing(lock=outcomes.name) as connection:
-            present = _present(connection, chunk)
+            entries = _entries(connection, chunk)
+            known = _known(connection, list(entries))
             revisions = [
-                (id_, present[id_][0] + 1) for id_ in chunk if id_ in present and present[id_][1] != outcome_of[id_]
+                (id_, known.get(id_, NEVER)[0] + 1) for id_ in entries if known.get(id_, NEVER)[1] != outcome_of[id_]
             ]
-            _insert(connection, revisions, outcome_of, actor)
+            _insert(connection, revisions, entries, outcome_of, actor)
         first = sum(revision == 1 for _, revision in revisions)
         added, changed = added + first, changed + len(revisions) - first
-        unknown += [id_ for id_ in chunk if id_ not in present]
+        unknown += [id_ for id_ in chunk if id_ not in entries]
     unchanged = len(ids) - added - changed - len(unknown)
     return LabelResult(added, changed, unchanged, empty, tuple(unknown))
 
 
-def latest_outcome() -> ColumnElement[bool]:
-    """Joins to a prediction the outcome that counts."""
+def latest_outcomes() -> ColumnElement[bool]:
+    """Joins to an entry the outcomes that count: one for each of its rows that has any."""
     other = outcomes.alias()
-    latest = select(func.max(other.c.revision)).where(other.c.prediction_id == given_id()).scalar_subquery()
-    return and_(outcomes.c.prediction_id == given_id(), outcomes.c.revision == latest)
+    latest = select(func.max(other.c.revision)).where(other.c.prediction_id == outcomes.c.prediction_id)
+    return and_(outcomes.c.entry == given_id(), outcomes.c.revision == latest.scalar_subquery())
 
 
-def first_outcome() -> ColumnElement[bool]:
-    """Joins to a prediction its first outcome: enough to count, since every labelled prediction has exactly one."""
-    return and_(outcomes.c.prediction_id == given_id(), outcomes.c.revision == 1)
+def labelled_rows() -> ColumnElement[int]:
+    """How many of an entry's rows have an outcome: each of these has exactly one that was the first."""
+    first = and_(outcomes.c.entry == given_id(), outcomes.c.revision == 1)
+    return select(func.count()).select_from(outcomes).where(first).correlate(predictions).scalar_subquery()
 
 
 def given_id() -> ColumnElement[str]:
-    """The id that the caller was given and reports the outcome under; a shadow's answer has another of its own."""
+    """The entry of what the caller was given and reports outcomes of; a shadow's answer has another of its own."""
     return func.coalesce(predictions.c.shadow_of, predictions.c.id)
 
 
@@ -112,27 +115,41 @@ def _outcome_text(id_: Any, outcome: Any) -> str:
     return text
 
 
-def _present(connection: Connection, ids: list[str]) -> dict[str, tuple[int, str | None]]:
-    """For each id that was answered, the latest revision (0 for none) and its outcome."""
-    query = (
-        select(predictions.c.id, func.coalesce(outcomes.c.revision, 0), outcomes.c.outcome)
-        .outerjoin_from(predictions, outcomes, latest_outcome())
-        # A shadow's answer is nobody's to report on: it shares the outcome of the answer that was given.
-        .where(predictions.c.status == "ok", predictions.c.shadow_of.is_(None))
-    )
+def _entries(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
+    """The entry of each id that was answered: its own, or one that stands for many rows."""
+    p = predictions.c
+    # A shadow's answer is nobody's to report on: it shares the outcome of the answer that was given.
+    return entries_of(connection, ids, p.status == "ok", p.shadow_of.is_(None))
+
+
+def _known(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[int, str | None]]:
+    """The latest revision of each outcome that was reported before."""
+    o = outcomes.c
+    query = select(o.prediction_id, o.revision, o.outcome).order_by(o.revision)
     found: dict[str, tuple[int, str | None]] = {}
-    for start in range(0, len(ids), IDS_A_QUERY):
-        rows = connection.execute(query.where(predictions.c.id.in_(ids[start : start + IDS_A_QUERY])))
+    for some in chunks(ids):
+        rows = connection.execute(query.where(o.prediction_id.in_(some)))
         found |= {id_: (revision, outcome) for id_, revision, outcome in rows}
     return found
 
 
 def _insert(
-    connection: Connection, revisions: list[tuple[str, int]], outcome_of: Mapping[str, str], actor: str
+    connection: Connection,
+    revisions: list[tuple[str, int]],
+    entries: Mapping[str, str],
+    outcome_of: Mapping[str, str],
+    actor: str,
 ) -> None:
     now = to_microseconds(datetime.now(UTC))
     rows: list[JsonObject] = [
-        {"prediction_id": id_, "revision": revision, "outcome": outcome_of[id_], "actor": actor, "time": now}
+        {
+            "prediction_id": id_,
+            "revision": revision,
+            "outcome": outcome_of[id_],
+            "actor": actor,
+            "time": now,
+            "entry": entries[id_],
+        }
         for id_, revision in revisions
     ]
     if rows:

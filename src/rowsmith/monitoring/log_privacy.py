@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+import polars as pl
+
 from rowsmith.conform.parsing import canonical_text
 from rowsmith.monitoring.log_values import encode
 
@@ -41,6 +43,20 @@ class Privacy:
             name: self.pseudonym(name, value) if name in self.columns and value is not None else value
             for name, value in row.items()
         }
+
+    def columns_of(self, table: pl.DataFrame) -> pl.DataFrame:
+        """The same for many rows at once: each different value is looked at once."""
+        personal = [name for name in table.columns if name in self.columns]
+        if self.treatment == "omit":
+            return table.drop(personal)
+        return table.with_columns([self._pseudonyms(table[name]) for name in personal])
+
+    def _pseudonyms(self, values: pl.Series) -> pl.Series:
+        different = values.drop_nulls().unique()
+        said = [self.pseudonym(values.name, value) for value in different.to_list()]
+        if not said:
+            return values.cast(pl.String)
+        return values.replace_strict(different, pl.Series(said), default=None, return_dtype=pl.String)
 
     def answer(self, answer: Mapping[str, Any]) -> Mapping[str, Any]:
         """The answer without its warnings, which quote values."""

@@ -8,11 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
-from sqlalchemy import ColumnElement, Connection, case, func, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, case, cast, func, select
 
 from rowsmith.errors import UsageError
 from rowsmith.monitoring.log_archive import LogArchive
-from rowsmith.monitoring.log_labels import first_outcome, latest_outcome
+from rowsmith.monitoring.log_contents import frame_of, joined, read_contents
+from rowsmith.monitoring.log_labels import given_id, labelled_rows, latest_outcomes
+from rowsmith.monitoring.log_table import ids_of, numbers_in
 from rowsmith.monitoring.log_times import MICROSECOND, TIME, from_microseconds, to_microseconds
 from rowsmith.monitoring.log_values import column_of, decode
 from rowsmith.storage.tables import outcomes, predictions
@@ -20,6 +22,16 @@ from rowsmith.types import JsonObject
 
 PERCENTILES = (50, 95, 99)
 SHADOW = "shadow"
+ENTRY = {
+    "id": pl.String,
+    "time": pl.Int64,
+    "version": pl.Int64,
+    "role": pl.String,
+    "source": pl.String,
+    "latency_ms": pl.Float64,
+    "given": pl.String,
+}
+"""What a line says of each of its rows; `given` is the id that the caller got."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,30 +107,78 @@ def read_window(
     p = predictions.c
     query = (
         select(
-            p.id, p.time, p.version, p.role, p.source, p.latency_ms, outcomes.c.outcome, p.inputs, p.answer, p.archive
+            *(p[name] for name in list(ENTRY)[:-1]),
+            given_id().label("given"),
+            p.rows,
+            p.erased,
+            p.inputs,
+            p.answer,
+            p.archive,
         )
-        .outerjoin_from(predictions, outcomes, latest_outcome())
         .where(*stretch.conditions, p.status == "ok")
         .order_by(p.time.desc(), p.id.desc())
         .limit(limit)
     )
-    rows: Sequence[Any] = connection.execute(query).all()[::-1]
+    lines: Sequence[Any] = latest(connection.execute(query).all(), limit)[::-1]
+    singles: Sequence[Any] = [line for line in lines if line.rows is None]
+    tables = [line for line in lines if line.rows is not None]
     if archive is not None:
-        rows = archive.fill(connection, rows)
-    entries = pl.DataFrame(
-        [
-            pl.Series("id", [row[0] for row in rows], pl.String),
-            pl.Series("time", [row[1] for row in rows], pl.Int64).cast(TIME),
-            pl.Series("version", [row[2] for row in rows], pl.Int64),
-            pl.Series("role", [row[3] for row in rows], pl.String),
-            pl.Series("source", [row[4] for row in rows], pl.String),
-            pl.Series("latency_ms", [row[5] for row in rows], pl.Float64),
-            column_of("label", [decode(row[6]) for row in rows]),
-        ]
+        singles = archive.fill(connection, singles)
+    contents = read_contents(connection, [line.id for line in tables], archive)
+    entries = pl.concat([_entries_of(singles), *(_entries_of_table(line) for line in tables)])
+    labels = _outcomes_of(connection, stretch, lines[0].time) if lines else {}
+    asked = [frame_of([decode(line[-3]) or {} for line in singles], columns)]
+    answered = [frame_of([flat_answer(decode(line[-2]) or {}) for line in singles])]
+    for line in tables:
+        asked.append(contents[line.id].inputs)
+        answered.append(contents[line.id].answers)
+    # Tables are younger or older than the rows that came one by one.
+    order = entries.select(pl.arg_sort_by("time", "id")).to_series()
+    order = order if limit is None else order.tail(limit)
+    label = column_of("label", [decode(labels.get(given)) for given in entries["given"].to_list()])
+    return Window(
+        entries.drop("given").with_columns(label)[order],
+        _in_order(joined(asked, columns), order),
+        _in_order(joined(answered, None if lines else ["prediction"]), order),
     )
-    inputs = frame_of([decode(row[7]) or {} for row in rows], columns)
-    answers = frame_of([flat_answer(decode(row[8]) or {}) for row in rows], None if rows else ["prediction"])
-    return Window(entries, inputs, answers)
+
+
+def _in_order(frame: pl.DataFrame, order: pl.Series) -> pl.DataFrame:
+    return frame[order] if frame.width else pl.DataFrame(height=len(order))
+
+
+def latest(lines: Sequence[Any], limit: int | None) -> Sequence[Any]:
+    """As many of them, the latest first, as it takes for so many rows."""
+    rows = 0
+    for number, line in enumerate(lines):
+        if limit is not None and rows >= limit:
+            return lines[:number]
+        rows += line.rows or 1
+    return lines
+
+
+def _entries_of(lines: Sequence[Any]) -> pl.DataFrame:
+    return pl.DataFrame([tuple(line)[: len(ENTRY)] for line in lines], schema=ENTRY, orient="row").with_columns(
+        pl.col("time").cast(TIME)
+    )
+
+
+def _entries_of_table(line: Any) -> pl.DataFrame:
+    """Each of its rows."""
+    erased = numbers_in(line.erased)
+    ids = pl.DataFrame({"id": ids_of(line.id, line.rows, erased), "given": ids_of(line.given, line.rows, erased)})
+    same = [pl.lit(getattr(line, name), ENTRY[name]).alias(name) for name in ENTRY if name not in ids.columns]
+    return ids.with_columns(same).select(ENTRY.keys()).with_columns(pl.col("time").cast(TIME))
+
+
+def _outcomes_of(connection: Connection, stretch: Stretch, since: int) -> dict[str, str]:
+    """By the id that the caller was given, of rows that were asked about from `since` on (microseconds)."""
+    query = (
+        select(outcomes.c.prediction_id, outcomes.c.outcome)
+        .join_from(predictions, outcomes, latest_outcomes())
+        .where(*stretch.conditions, predictions.c.time >= since)
+    )
+    return {id_: outcome for id_, outcome in connection.execute(query)}
 
 
 def read_counts(connection: Connection, stretch: Stretch, every: timedelta) -> pl.DataFrame:
@@ -129,12 +189,7 @@ def read_counts(connection: Connection, stretch: Stretch, every: timedelta) -> p
         raise UsageError("a stretch of time must have a length", received=str(every))
     begin = to_microseconds(stretch.start)
     slot = ((predictions.c.time - begin) // length).label("slot")
-    query = (
-        select(slot, *_volumes())
-        .outerjoin_from(predictions, outcomes, first_outcome())
-        .where(*stretch.conditions)
-        .group_by(slot)
-    )
+    query = select(slot, *_volumes()).where(*stretch.conditions).group_by(slot)
     found = {number: volumes for number, *volumes in connection.execute(query)}
     slots = range(max(-((begin - to_microseconds(stretch.end)) // length), 0))
     columns = zip(*(found.get(number, (0, 0, 0)) for number in slots), strict=True) if slots else ((), (), ())
@@ -149,23 +204,20 @@ def read_counts(connection: Connection, stretch: Stretch, every: timedelta) -> p
 def read_summary(connection: Connection, stretch: Stretch) -> Summary:
     """See PredictionLog.summary."""
     p = predictions.c
-    totals = (
-        select(*_volumes(), func.min(p.time), func.max(p.time))
-        .outerjoin_from(predictions, outcomes, first_outcome())
-        .where(*stretch.conditions)
-    )
+    totals = select(*_volumes(), func.min(p.time), func.max(p.time)).where(*stretch.conditions)
+    size = rows_of_entry()
     ranked = (
         select(
             p.latency_ms,
-            func.row_number().over(order_by=p.latency_ms).label("rank"),
-            func.count().over().label("rows"),
+            cast(func.sum(size).over(order_by=p.latency_ms, rows=(None, 0)), BigInteger).label("rank"),
+            cast(func.sum(size).over(), BigInteger).label("rows"),
         )
         .where(*stretch.conditions, p.status == "ok", p.latency_ms.is_not(None))
         .subquery()
     )
-    # The nearest rank of percentile q among n rows is n q / 100, rounded up.
+    # The nearest rank of percentile q among n rows is n q / 100, rounded up; an entry takes as many as it has rows.
     ranks = [(ranked.c.rows * q + 99) // 100 for q in PERCENTILES]
-    percentiles = select(*(func.max(case((ranked.c.rank == rank, ranked.c.latency_ms))) for rank in ranks))
+    percentiles = select(*(func.min(case((ranked.c.rank >= rank, ranked.c.latency_ms))) for rank in ranks))
     answered, errors, labelled, first, last = tuple[Any, ...](connection.execute(totals).one())
     p50, p95, p99 = tuple[Any, ...](connection.execute(percentiles).one())
     return Summary(answered, errors, labelled, from_microseconds(first), from_microseconds(last), p50, p95, p99)
@@ -177,17 +229,21 @@ VOLUMES = ("predictions", "errors", "labelled")
 def _volumes() -> tuple[ColumnElement[int], ...]:
     """In the order of VOLUMES."""
     status = predictions.c.status
-    return (
-        func.count(case((status == "ok", 1))),
-        func.count(case((status == "error", 1))),
-        func.count(outcomes.c.revision),
-    )
+    return (rows_with(status == "ok"), rows_with(status == "error"), total(labelled_rows()))
 
 
-def frame_of(rows: Sequence[JsonObject], columns: Sequence[str] | None = None) -> pl.DataFrame:
-    """JSON objects as columns of their common types; all that occur where none are named."""
-    names = list(dict.fromkeys(name for row in rows for name in row)) if columns is None else columns
-    return pl.DataFrame({name: column_of(name, [row.get(name) for row in rows]) for name in names})
+def rows_of_entry() -> ColumnElement[int]:
+    """How many rows an entry stands for."""
+    return func.coalesce(predictions.c.rows, 1)
+
+
+def rows_with(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return total(case((condition, rows_of_entry()), else_=0))
+
+
+def total(numbers: ColumnElement[int]) -> ColumnElement[int]:
+    """Their sum, 0 of none; PostgreSQL would make a decimal of it."""
+    return cast(func.coalesce(func.sum(numbers), 0), BigInteger)
 
 
 def flat_answer(answer: JsonObject) -> JsonObject:

@@ -29,17 +29,6 @@ def encode(value: Any) -> str:
         raise UsageError(f"the prediction log keeps what JSON can say: {problem}") from problem
 
 
-def encode_rows(frame: pl.DataFrame) -> list[str]:
-    """`encode` for each row of a conforming frame, as a whole: ten times as fast. Moments are ISO 8601."""
-    if not frame.width:
-        return ["{}"] * frame.height
-    lines = frame.with_columns(
-        pl.selectors.datetime().dt.strftime("%Y-%m-%dT%H:%M:%S%.f"),
-        pl.when(pl.selectors.float().is_finite()).then(pl.selectors.float()),
-    ).write_ndjson()
-    return lines.split("\n")[: frame.height]
-
-
 def _plain(value: Any) -> Any:
     """What orjson refuses: whole numbers beyond 64 bits stay as they are, half a surrogate pair becomes "?"."""
     if isinstance(value, Mapping):

@@ -292,7 +292,7 @@ def _key_of(rule: Rule, rows: Sequence[Mapping[str, Any]], key: str | None) -> s
     if rule.key and first.get(rule.key) is not None:
         return str(first[rule.key])
     try:
-        return orjson.dumps(rows, default=str, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS).decode()
+        return orjson.dumps(list(rows), default=str, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS).decode()
     except TypeError:  # whole numbers beyond 64 bits, half a surrogate pair: whether a row fits is not judged here
         return repr([sorted(row.items(), key=lambda item: str(item[0])) for row in rows])
 

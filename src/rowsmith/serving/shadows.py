@@ -9,13 +9,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from time import perf_counter
 from typing import Any
 
 from rowsmith.monitoring.log import LogEntry, PredictionLog
+from rowsmith.monitoring.log_table import Refused
+from rowsmith.serving.answers import Answers
 from rowsmith.serving.champion import Route, Served
 from rowsmith.serving.metrics import Meter
 
@@ -28,7 +30,8 @@ COUNTER = "shadow"
 
 @dataclass(frozen=True, slots=True)
 class Shadowed:
-    """An answered request: what was asked, under which ids it was answered, and who is to answer it once more."""
+    """An answered request: what was asked, under which ids it was answered (and as which table, where it was one), and
+    who is to answer it once more."""
 
     route: Route
     shadow: Served
@@ -36,6 +39,7 @@ class Shadowed:
     ids: Sequence[str]
     time: datetime
     log: PredictionLog
+    table: str | None = None
 
 
 class Shadows:
@@ -90,43 +94,51 @@ class Shadows:
                 self._rows -= len(shadowed.rows)
 
     def _answer(self, shadowed: Shadowed) -> None:
-        from rowsmith.serving.predictor import conform, predict  # predictor hands over to this file
+        from rowsmith.serving.predictor import answers_of, conform  # predictor hands over to this file
 
         shadow, began = shadowed.shadow, perf_counter()
+        answers: Answers | None = None
+        code = ""
         try:
-            conforming = conform(shadow.deployed, shadowed.rows)
-            answers: list[tuple[Mapping[str, Any] | None, Any]] = [
-                (item.row, prediction.to_dict())
-                for item, prediction in zip(conforming, predict(shadow.model, conforming), strict=True)
-            ]
-            code = ""
+            answers = answers_of(shadow, conform(shadow.deployed, shadowed.rows))
         except Exception as problem:
             # Whatever a model raises: as a champion it would have failed here, and that is what a shadow is to show.
             logger.info("version %s could not answer as a shadow: %s", shadow.version.number, type(problem).__name__)
-            answers, code = [(None, None)] * len(shadowed.ids), type(problem).__name__
-        latency = (perf_counter() - began) * 1000
-        shadowed.log.append(
-            [
-                LogEntry(
-                    id=f"{id_}-{shadow.version.number}",
-                    name=shadow.version.name,
-                    version=shadow.version.number,
-                    time=shadowed.time,
-                    inputs=row,
-                    answer=answer,
-                    latency_ms=latency,
-                    status="error" if code else "ok",
-                    code=code,
-                    role="shadow",
-                    experiment=shadowed.route.experiment,
-                    unit=shadowed.route.unit,
-                    shadow_of=id_,
-                )
-                for id_, (row, answer) in zip(shadowed.ids, answers, strict=True)
-            ]
-        )
-        self._count(shadowed, "failed" if code else "answered", len(answers))
+            code = type(problem).__name__
+        entry = _entry(shadowed, code, (perf_counter() - began) * 1000)
+        if shadowed.table is not None:
+            common = entry(shadowed.table)
+            kept = Refused(common, len(shadowed.ids)) if answers is None else answers.to_log(common)
+            shadowed.log.append_tables([kept])
+        else:
+            each = [(None, None)] * len(shadowed.ids) if answers is None else answers.each()
+            items = zip(shadowed.ids, each, strict=True)
+            shadowed.log.append([entry(id_, inputs=row, answer=answer) for id_, (row, answer) in items])
+        self._count(shadowed, "failed" if code else "answered", len(shadowed.ids))
 
     def _count(self, shadowed: Shadowed, result: str, rows: int) -> None:
         version = shadowed.shadow.version
         self._meter.add((COUNTER, version.name, str(version.number), result), rows)
+
+
+def _entry(shadowed: Shadowed, code: str, latency_ms: float) -> Callable[..., LogEntry]:
+    """Makes the entry of a shadow's answer from the id of the one that was given."""
+    version = shadowed.shadow.version
+
+    def entry(given: str, **said: Any) -> LogEntry:
+        return LogEntry(
+            id=f"{given}-{version.number}",
+            name=version.name,
+            version=version.number,
+            time=shadowed.time,
+            latency_ms=latency_ms,
+            status="error" if code else "ok",
+            code=code,
+            role="shadow",
+            experiment=shadowed.route.experiment,
+            unit=shadowed.route.unit,
+            shadow_of=given,
+            **said,
+        )
+
+    return entry

@@ -7,8 +7,10 @@ from typing import Any, overload
 
 import polars as pl
 
-from rowsmith.conform import ConformingFrame, ConformingRow
+from rowsmith.conform import ConformingRow
+from rowsmith.conform.series import DTYPES
 from rowsmith.errors import Fault
+from rowsmith.schema import Schema
 
 
 class TableRows(Sequence[Mapping[str, Any]]):
@@ -34,15 +36,13 @@ class TableRows(Sequence[Mapping[str, Any]]):
 
 
 class ConformingTable(Sequence[ConformingRow]):
-    """The same, conforming. `notes` are the warnings about many of its rows at once."""
+    """Rows that conform, as a frame. `faults` are those that were let pass, by row, of the rows that have any; `notes`
+    are warnings about many rows at once."""
 
-    def __init__(self, conforming: ConformingFrame) -> None:
-        self.frame = conforming.frame
-        self.notes = tuple(fault.message for fault in conforming.warnings if fault.row is None)
-        self._faults: dict[int, list[Fault]] = {}
-        for fault in conforming.warnings:
-            if fault.row is not None:
-                self._faults.setdefault(fault.row, []).append(fault)
+    def __init__(self, frame: pl.DataFrame, faults: Mapping[int, Sequence[Fault]], notes: Sequence[str] = ()) -> None:
+        self.frame = frame
+        self.notes = tuple(notes)
+        self._faults = faults
 
     @property
     def warnings(self) -> dict[int, tuple[str, ...]]:
@@ -66,3 +66,13 @@ class ConformingTable(Sequence[ConformingRow]):
     def __iter__(self) -> Iterator[ConformingRow]:
         for number, row in enumerate(self.frame.to_dicts()):
             yield ConformingRow(row, tuple(self._faults.get(number, ())))
+
+
+def frame_of_conforming(schema: Schema, rows: Sequence[ConformingRow]) -> pl.DataFrame:
+    """Conforming rows as a conforming frame."""
+    return pl.DataFrame(
+        [
+            pl.Series(column.name, [item.row[column.name] for item in rows], dtype=DTYPES[column.kind])
+            for column in schema.features
+        ]
+    )

@@ -231,7 +231,58 @@ REPLAYS = Migration(
     ),
 )
 
-MIGRATIONS: tuple[Migration, ...] = (REGISTRY, PREDICTION_LOG, TRAFFIC, ACCESS, LOG_FILES, REPLAYS)
+TABLES_OF_ROWS = Migration(
+    7,
+    "lines of the prediction log that stand for many rows",
+    statements=("ALTER TABLE rowsmith_predictions ADD COLUMN rows BIGINT",),
+    # SQLite cannot take a foreign key away, so the outcomes move to a table without it.
+    sqlite=(
+        "ALTER TABLE rowsmith_predictions ADD COLUMN content BLOB",
+        "ALTER TABLE rowsmith_predictions ADD COLUMN erased TEXT",
+        """
+        CREATE TABLE rowsmith_outcomes_by_entry (
+            prediction_id TEXT NOT NULL,
+            revision BIGINT NOT NULL,
+            outcome TEXT NOT NULL,
+            actor TEXT NOT NULL,
+            time BIGINT NOT NULL,
+            entry TEXT NOT NULL,
+            PRIMARY KEY (prediction_id, revision),
+            FOREIGN KEY (entry) REFERENCES rowsmith_predictions (id) ON DELETE CASCADE
+        )
+        """,
+        """
+        INSERT INTO rowsmith_outcomes_by_entry
+        SELECT prediction_id, revision, outcome, actor, time, prediction_id FROM rowsmith_outcomes
+        """,
+        "DROP TABLE rowsmith_outcomes",
+        "ALTER TABLE rowsmith_outcomes_by_entry RENAME TO rowsmith_outcomes",
+        "CREATE INDEX rowsmith_outcomes_entry ON rowsmith_outcomes (entry, revision)",
+    ),
+    postgresql=(
+        "ALTER TABLE rowsmith_predictions ADD COLUMN content BYTEA",
+        "ALTER TABLE rowsmith_predictions ADD COLUMN erased TEXT",
+        "ALTER TABLE rowsmith_outcomes ADD COLUMN entry TEXT",
+        "UPDATE rowsmith_outcomes SET entry = prediction_id",
+        "ALTER TABLE rowsmith_outcomes ALTER COLUMN entry SET NOT NULL",
+        "ALTER TABLE rowsmith_outcomes DROP CONSTRAINT rowsmith_outcomes_prediction_id_fkey",
+        """
+        ALTER TABLE rowsmith_outcomes
+        ADD FOREIGN KEY (entry) REFERENCES rowsmith_predictions (id) ON DELETE CASCADE
+        """,
+        "CREATE INDEX rowsmith_outcomes_entry ON rowsmith_outcomes (entry, revision)",
+    ),
+)
+
+MIGRATIONS: tuple[Migration, ...] = (
+    REGISTRY,
+    PREDICTION_LOG,
+    TRAFFIC,
+    ACCESS,
+    LOG_FILES,
+    REPLAYS,
+    TABLES_OF_ROWS,
+)
 
 
 def is_current(connection: Connection) -> bool:

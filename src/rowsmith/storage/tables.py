@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Double, Index, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Double, Index, LargeBinary, MetaData, Table, Text
 
 metadata = MetaData()
 
@@ -84,6 +84,8 @@ audit = Table(
     Column("details", Text, nullable=False, comment="JSON"),
 )
 
+# A line stands for one row, or for all rows that were asked about together: then `rows` says how many, and `content`
+# holds what was asked and answered (see monitoring/log_table.py).
 predictions = Table(
     "rowsmith_predictions",
     metadata,
@@ -101,7 +103,10 @@ predictions = Table(
     Column("experiment", BigInteger, comment="the position of the traffic rule in force"),
     Column("unit", Text, comment="hash of what the rule split traffic by"),
     Column("shadow_of", Text, comment="the prediction that the caller got instead"),
-    Column("archive", BigInteger, comment="the file that inputs and answer were moved to"),
+    Column("archive", BigInteger, comment="the file that inputs and answer, or the content, were moved to"),
+    Column("rows", BigInteger, comment="how many this line stands for; none where it is one by itself"),
+    Column("content", LargeBinary, comment="Arrow IPC: inputs and answers of all rows of this line"),
+    Column("erased", Text, comment="JSON: the numbers of rows that were taken out of the content"),
     Index("rowsmith_predictions_name_time", "name", "time"),
 )
 
@@ -126,6 +131,8 @@ outcomes = Table(
     Column("outcome", Text, nullable=False, comment="JSON; the highest revision counts"),
     Column("actor", Text, nullable=False),
     Column("time", BigInteger, nullable=False, comment="microseconds since 1970, UTC"),
+    Column("entry", Text, nullable=False, comment="the line of the prediction, which may stand for others too"),
+    Index("rowsmith_outcomes_entry", "entry", "revision"),
 )
 
 replays = Table(

@@ -43,7 +43,8 @@ class Deployed:
             return self.model.conformer.frame(rows, first_row=first_row)
         first = Conformer(self.inputs).frame(rows, first_row=first_row)
         featured = self.model.conformer.frame(self.plugins.apply(self._typed(rows, first.frame)), first_row=first_row)
-        return ConformingFrame(featured.frame, (*first.warnings, *featured.warnings))
+        odd = None if None in (first.odd, featured.odd) else tuple(sorted({*(first.odd or ()), *(featured.odd or ())}))
+        return ConformingFrame(featured.frame, (*first.warnings, *featured.warnings), odd)
 
     def answers(self, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows as they come to the columns of `TrainedModel.answer_frame`. Raises SchemaError."""

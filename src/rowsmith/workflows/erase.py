@@ -17,8 +17,9 @@ from pathlib import Path
 
 from rowsmith.conform.sought import Sought
 from rowsmith.errors import SourceError, UsageError
-from rowsmith.monitoring.log_erasure import LogErasure, LogFound, Whom
+from rowsmith.monitoring.log_erasure import LogErasure, LogFound
 from rowsmith.monitoring.log_privacy import Privacy
+from rowsmith.monitoring.log_whom import Whom
 from rowsmith.storage import audit
 from rowsmith.storage.files import write_atomically, writing_to
 from rowsmith.storage.secret_files import secret_file

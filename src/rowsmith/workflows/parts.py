@@ -21,15 +21,14 @@ import polars as pl
 
 from rowsmith.conform import ConformingFrame
 from rowsmith.errors import Fault, SchemaError, SourceError
-from rowsmith.model import PREDICTION_COLUMN
-from rowsmith.monitoring.log import LogEntry, PredictionLog, Role, new_ids
-from rowsmith.types import JsonObject
+from rowsmith.monitoring.log import LogEntry, PredictionLog, Role
+from rowsmith.monitoring.log_table import LogTable, ids_of, new_table_id, place_of
 from rowsmith.workflows.deploy import Deployed
 
 ID_COLUMN = "id"
 MAX_WARNINGS = 20
 ROWS_A_LOG = 10_000
-"""As objects of Python, rows take many times the memory of a table."""
+"""So many rows of a batch are one entry of the log."""
 DONE, INPUTS, ANSWERS, WARNINGS = ".parquet", ".inputs", ".answers", ".warnings"
 PATTERN = f"{'[0-9]' * 8}{DONE}"
 
@@ -63,7 +62,7 @@ class Parts:
         for path in sorted(self.folder.glob(f"*{ANSWERS}")):
             inputs, answers = pl.read_parquet(path.with_suffix(INPUTS)), pl.read_parquet(path)
             for some_inputs, some in zip(inputs.iter_slices(ROWS_A_LOG), answers.iter_slices(ROWS_A_LOG), strict=True):
-                log.append(_log_entries(self.deployed, role, some_inputs, some))
+                log.append_tables([_to_log(self.deployed, role, some_inputs, some)])
 
     def join(self, suffix: str) -> Path:
         """The parts as one file in the same folder, .parquet or .csv."""
@@ -89,7 +88,7 @@ class Parts:
 
     def _score(self, number: int, batch: pl.DataFrame, first_row: int, where: str) -> None:
         scored = _score_batch(self.deployed, batch, first_row, where)
-        ids = new_ids(batch.height) if self.with_ids else None
+        ids = _new_ids(batch.height) if self.with_ids else None
         if ids is not None:
             scored.conforming.frame.write_parquet(self._path(number, INPUTS))
             pl.DataFrame({ID_COLUMN: ids}).hstack(scored.answers).write_parquet(self._path(number, ANSWERS))
@@ -137,28 +136,17 @@ def _free_name(name: str, taken: set[str]) -> str:
     return name
 
 
-def _log_entries(deployed: Deployed, role: Role, inputs: pl.DataFrame, answers: pl.DataFrame) -> list[LogEntry]:
+def _new_ids(rows: int) -> list[str]:
+    """Growing ones; so many rows at a time are a table of the log."""
+    tables = sorted(new_table_id() for _ in range(0, rows, ROWS_A_LOG))
+    return [id_ for i, table in enumerate(tables) for id_ in ids_of(table, min(rows - i * ROWS_A_LOG, ROWS_A_LOG))]
+
+
+def _to_log(deployed: Deployed, role: Role, inputs: pl.DataFrame, answers: pl.DataFrame) -> LogTable:
     """What the log keeps of a batch: its conforming rows and the answers, in order. Nobody waited for one of its rows,
     so there is no latency."""
-    now = datetime.now(UTC)
     version = deployed.version
-    given = answer_dicts(answers.drop(ID_COLUMN), deployed.model.labels)
-    return [
-        LogEntry(id_, version.name, version.number, now, row, answer, source="batch", role=role)
-        for id_, row, answer in zip(answers[ID_COLUMN], inputs.to_dicts(), given, strict=True)
-    ]
-
-
-def answer_dicts(answers: pl.DataFrame, labels: tuple[str, ...]) -> list[JsonObject]:
-    """Each row of `TrainedModel.answer_frame` as `Prediction.to_dict` would give it."""
-    predictions = answers[PREDICTION_COLUMN].to_list()
-    if labels:
-        rows = answers.drop(PREDICTION_COLUMN).rows()
-        return [
-            {"prediction": value, "probabilities": dict(zip(labels, row, strict=True))}
-            for value, row in zip(predictions, rows, strict=True)
-        ]
-    if "low" not in answers.columns:
-        return [{"prediction": value} for value in predictions]
-    ends = answers.select("low", "high").rows()
-    return [{"prediction": value, "interval": list(end)} for value, end in zip(predictions, ends, strict=True)]
+    place = place_of(answers[ID_COLUMN][0])
+    assert place is not None  # `_new_ids` made it
+    common = LogEntry(place[0], version.name, version.number, datetime.now(UTC), source="batch", role=role)
+    return LogTable(common, inputs, answers.drop(ID_COLUMN))

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 import orjson
 from flask import Blueprint
 
+from rowsmith.serving.answers import Answers
 from rowsmith.serving.api.arrow import ARROW_TYPE, read_table, write_table
 from rowsmith.serving.api.body import kind_of, media_type, read_bytes, read_object, require_type, shape_fault
 from rowsmith.serving.endpoint import flask_view
@@ -17,7 +18,7 @@ from rowsmith.serving.errors import MAX_FAULTS, Problem
 from rowsmith.serving.exchange import JSON_TYPE, Reply
 from rowsmith.serving.explaining import explain, require_explainable
 from rowsmith.serving.hot import Hot
-from rowsmith.serving.predictor import Answers, answer_rows, count
+from rowsmith.serving.predictor import answer_rows, count
 from rowsmith.serving.services import Services
 from rowsmith.serving.steps import step
 from rowsmith.types import JsonObject

@@ -10,6 +10,7 @@ from typing import Any
 from flask import Blueprint, Response, make_response, render_template, request
 
 from rowsmith.errors import SchemaError
+from rowsmith.serving.answers import RowAnswers
 from rowsmith.serving.champion import Route, Served
 from rowsmith.serving.pages.answer import AnswerView, view_of
 from rowsmith.serving.pages.forms import FIRST_FIELDS, fields_of, row_of, typical_values
@@ -43,6 +44,7 @@ def submit() -> Response:
     except SchemaError as problem:
         return make_response(_page(served, request.form, _by_column(problem), None), 422)
     count(site.meter, answers)
+    assert isinstance(answers, RowAnswers)  # one row is no table
     answer = view_of(served, answers.predictions[0], row, id=answers.ids[0])
     return make_response(_page(served, request.form, {}, answer, row))
 

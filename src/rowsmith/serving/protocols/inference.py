@@ -11,12 +11,13 @@ import polars as pl
 from flask import Blueprint
 
 from rowsmith.schema import NUMERIC_KINDS, Column
+from rowsmith.serving.answers import Answers
 from rowsmith.serving.api.body import parse, read_bytes
 from rowsmith.serving.champion import Served
 from rowsmith.serving.endpoint import flask_view
 from rowsmith.serving.errors import Problem
 from rowsmith.serving.exchange import JSON_TYPE, Reply
-from rowsmith.serving.predictor import Answers, answer_rows, count
+from rowsmith.serving.predictor import answer_rows, count
 from rowsmith.serving.protocols.tensors import TEXT, Tensor, read_tensor, size_in_bytes, write_tensor
 from rowsmith.serving.services import Services
 from rowsmith.serving.steps import step
@@ -37,6 +38,7 @@ VERSION = f"{MODEL}/versions/<ref>"
 MEMBERS = frozenset({"id", "parameters", "inputs", "outputs"})
 MOST_INPUTS = 10_000
 MOST_ID = 200
+MOST_WARNINGS = 10
 
 
 # -- what there is -------------------------------------------------------------------------------------------
@@ -196,18 +198,13 @@ def _reply(document: JsonObject, answers: Answers, name: str) -> Reply:
     given = document.get("id")
     if isinstance(given, str) and given:
         said["id"] = given[:MOST_ID]
-    if warnings := _warnings(answers):
-        said["parameters"] = {"warnings": "; ".join(warnings)}
+    if warnings := answers.warnings:
+        said["parameters"] = {"warnings": "; ".join(warnings[:MOST_WARNINGS])}
     text = orjson.dumps(said)
     raw = b"".join(content for _, content in written)
     if not any(binary for _, binary in wanted):
         return Reply(text)
     return Reply(text + raw, BINARY_TYPE, headers=((JSON_LENGTH, str(len(text))),))
-
-
-def _warnings(answers: Answers) -> list[str]:
-    told = [text for prediction in answers.predictions for text in prediction.warnings]
-    return list(dict.fromkeys([*answers.notes, *told]))[:10]
 
 
 def _wanted(document: JsonObject, columns: Sequence[str]) -> list[tuple[str, bool]]:

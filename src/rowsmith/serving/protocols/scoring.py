@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from flask import Blueprint
 
+from rowsmith.serving.answers import Answers
 from rowsmith.serving.api.arrow import ARROW_TYPE, read_table
 from rowsmith.serving.api.body import kind_of, parse_with_nan, read_bytes, require_type
 from rowsmith.serving.api.predict import require_rows
@@ -21,7 +22,7 @@ from rowsmith.serving.endpoint import flask_view
 from rowsmith.serving.errors import Problem
 from rowsmith.serving.exchange import JSON_TYPE, Reply
 from rowsmith.serving.hot import Hot
-from rowsmith.serving.predictor import Answers, answer_rows, count
+from rowsmith.serving.predictor import answer_rows, count
 from rowsmith.serving.services import Services
 from rowsmith.serving.steps import step
 from rowsmith.types import JsonObject
@@ -75,8 +76,8 @@ def _reply(answers: Answers, accept: str) -> Reply:
         "ids": list(answers.ids),
         "model": answers.served.to_dict(),
     }
-    warnings = dict.fromkeys([*answers.notes, *(text for item in answers.predictions for text in item.warnings)])
-    return Reply(orjson.dumps(said | ({"warnings": list(warnings)} if warnings else {})))
+    warnings = answers.warnings
+    return Reply(orjson.dumps(said | ({"warnings": warnings} if warnings else {})))
 
 
 def ping(site: Services, environ: WSGIEnvironment) -> Reply:
