@@ -15,6 +15,7 @@ from rowsmith.training.families import traverse
 from rowsmith.training.families.links import sigmoid
 from rowsmith.training.families.node_table import NodeTable, Splits
 from rowsmith.training.families.traverse import add_leaves_numpy
+from rowsmith.training.families.tree_plan import NOT_PLANNED, plan_of
 from rowsmith.training.families.tree_text import node_table
 from rowsmith.training.families.trees import trimmed
 from rowsmith.types import Array, Matrix, Scores2D, Task
@@ -87,11 +88,10 @@ def walked(splits: Splits, tree: int, row: Array) -> int:
     node = 0
     if splits.nodes[tree] == 0:
         return 0
-    assert splits.is_category is not None and splits.set_place is not None
     while node >= 0:
         i = first + node
         value = row[splits.column[i]]
-        if splits.is_category[i]:
+        if splits.is_category is not None and splits.set_place is not None and splits.is_category[i]:
             start = int(splits.set_place[i])
             words = splits.sets[start + 1 : start + 1 + int(splits.sets[start])].tolist()
             levels = {32 * word + bit for word, bits in enumerate(words) for bit in range(32) if bits >> bit & 1}
@@ -118,6 +118,34 @@ def test_compiled_and_twin_have_the_same_bits(seed: int, sizes: list[int], width
     np.testing.assert_array_equal(sums.view(np.int64), twin(table, matrix).view(np.int64))
     for i in range(0, len(matrix), 9):
         np.testing.assert_array_equal(table.sums_row(matrix[i]).view(np.int64), sums[i].view(np.int64))
+
+
+@pytest.mark.parametrize("rows", [2, 15, 16, 63, 64, 65, 79, 80, 150])
+def test_large_trees_and_small_ones_and_any_number_of_rows(rows: int) -> None:
+    sizes = [3, 254, 0, 255, 256, 400, 64, 63, 1]
+    tables = [random_table(seed, sizes) for seed in (1, 2)]
+    table = NodeTable.joined(tables, [np.arange(5), np.arange(5)[::-1].copy()])
+    plan = plan_of(table.nodes, table.roots)
+    assert (plan.inner == NOT_PLANNED).tolist() == [size > 255 for size in sizes] * 2
+    matrix = hostile_rows(rows, rows)
+    np.testing.assert_array_equal(table.sums(matrix).view(np.int64), twin(table, matrix).view(np.int64))
+
+
+def test_a_tree_whose_nodes_are_out_of_order_is_walked() -> None:
+    """Node 1 is the child of node 2."""
+    splits = Splits(
+        nodes=np.array([3]),
+        leaves=np.array([4]),
+        column=np.array([0, 1, 2]),
+        threshold=np.zeros(3, dtype=np.float32),
+        missing_left=np.array([True, False, True]),
+        left=np.array([2, ~0, 1]),
+        right=np.array([~3, ~1, ~2]),
+    )
+    table = NodeTable.of(splits, np.arange(4), np.array([1.0, 2.0, 4.0, 8.0]), 1, np.zeros(1, dtype=np.int64), 1)
+    assert plan_of(table.nodes, table.roots).inner.tolist() == [NOT_PLANNED]
+    matrix = hostile_rows(5, 100, columns=3)
+    assert table.sums(matrix)[:, 0].tolist() == [2.0 ** walked(splits, 0, row) for row in matrix]
 
 
 def test_rows_reach_the_leaves_that_the_splits_say() -> None:

@@ -13,3 +13,20 @@ def add_leaves(
     sums: Array,
     /,
 ) -> None: ...
+def add_leaves_of_many(
+    questions: Array,
+    sets: Array,
+    nodes: Array,
+    values: Vector,
+    width: int,
+    roots: Array,
+    outputs: Array,
+    matrix: Matrix,
+    rows: int,
+    sums: Array,
+    tests: Array,
+    steps: Array,
+    inner: Array,
+    places: Array,
+    /,
+) -> None: ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -16,10 +17,13 @@ from rowsmith.training.families.traverse import (
     NODE,
     QUESTION,
     add_leaves,
+    add_leaves_of_many,
     ordered,
 )
+from rowsmith.training.families.tree_plan import TreePlan, plan_of
 from rowsmith.types import Array, Matrix, Rows, Scores2D, Vector
 
+MANY_ROWS = 16
 NO_SETS = np.zeros(0, dtype=np.uint32)
 
 
@@ -136,7 +140,14 @@ class NodeTable:
             return
         matrix = np.ascontiguousarray(matrix, dtype=np.float32)
         trees = self.questions, self.sets, self.nodes, self.values, self.width, self.roots, self.outputs
-        add_leaves(*trees, matrix, rows, sums)
+        if rows < MANY_ROWS or add_leaves_of_many is None:
+            add_leaves(*trees, matrix, rows, sums)
+        else:
+            add_leaves_of_many(*trees, matrix, rows, sums, *self._plan.arrays)
+
+    @cached_property
+    def _plan(self) -> TreePlan:
+        return plan_of(self.nodes, self.roots)
 
     def _wide_enough(self, matrix: Matrix) -> Matrix:
         """A table without columns still has trees, of one leaf each."""

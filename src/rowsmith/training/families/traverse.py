@@ -89,11 +89,13 @@ def _leaves(nodes: Array, roots: Array, answers: Array) -> Array:
         at = following.astype(np.uint32)
 
 
+add_leaves_of_many: Callable[..., None] | None = None
+"""The same for many rows by a plan (see tree_plan.py), where it is compiled."""
 try:
-    from rowsmith.training.families._traverse import add_leaves as _compiled
+    from rowsmith.training.families import _traverse
 except ImportError:
     is_compiled = False
     add_leaves: AddLeaves = add_leaves_numpy
 else:
     is_compiled = True
-    add_leaves = _compiled
+    add_leaves, add_leaves_of_many = _traverse.add_leaves, _traverse.add_leaves_of_many
