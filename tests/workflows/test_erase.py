@@ -86,6 +86,10 @@ def test_a_result_leads_to_the_log(project: Project) -> None:
         "job_rows": 8,
         "jobs": [id_],
         "jobs_ended": [],
+        "snapshots": [],
+        "joins_removed": [],
+        "trained_on_them": [],
+        "needed_elsewhere": [],
     }
     assert result(project, id_).equals(before) and len(project.log.window(NAME)) == 40, "looking changes nothing"
     assert erase(project, person, actor="me").to_dict() == there.to_dict()

@@ -99,6 +99,17 @@ def erased(document: JsonObject) -> Parts:
         yield Text(f"{document['job_rows']:,} rows of the results of batch jobs: {', '.join(document['jobs'])}")
     if document["jobs_ended"]:
         yield Text(f"batch jobs that are ended, since their rows are among them: {', '.join(document['jobs_ended'])}")
+    for item in document["snapshots"]:
+        yield Text(f"{item['rows']:,} rows of snapshot {item['id'][:12]}, which gets another id")
+    for id_ in document["joins_removed"]:
+        yield Text(
+            f"snapshot {id_[:12]}, a join of these without the column: removed, and made again by rowsmith ingest"
+        )
+    if document["needed_elsewhere"]:
+        ids = ", ".join(id_[:12] for id_ in document["needed_elsewhere"])
+        yield Text(f"another project uses {ids}: erase there, too", style="bold")
+    if document["trained_on_them"]:
+        yield Text(f"trained on these rows: {', '.join(document['trained_on_them'])}. Train anew: rowsmith retrain")
 
 
 def _minute(moment: str | None) -> str:

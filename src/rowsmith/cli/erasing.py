@@ -48,10 +48,10 @@ def erase(
     as_json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Remove every row about a person for good: predictions and their outcomes, results of batch jobs.
+    """Remove every row about a person for good: predictions and their outcomes, results of batch jobs, snapshots.
 
     The prediction log is searched by columns that models look at, by pseudonyms, and by the ids that results of jobs
-    hold beside the column. May be repeated; what was cut off goes on.
+    hold beside the column. Models that were trained on the rows are named. May be repeated; what was cut off goes on.
 
     [dim]Example:[/] rowsmith erase people.txt --column customer_id --dry-run
     """

@@ -41,6 +41,10 @@ class Sought:
         found = [value for value in values.unique().to_list() if self.matches(value)]
         return pl.Series(values.name, found, dtype=values.dtype)
 
+    def rows(self, values: pl.Series) -> pl.Series:
+        """For each value whether it is sought; a missing one is not."""
+        return values.is_in(self.among(values).implode()).fill_null(False)
+
     @cached_property
     def _numbers(self) -> frozenset[str]:
         """The same as numbers are spelled here, where they can be read as such."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -54,9 +54,15 @@ class FeedStore:
     def put(self, key: str, feed: Feed) -> None:
         write_atomically(self._path(key), json.dumps(asdict(feed), ensure_ascii=False, indent=1))
 
+    def remove(self, key: str) -> None:
+        """Forget a feed: its source is read as for the first time then."""
+        self._path(key).unlink(missing_ok=True)
+
     def list(self) -> tuple[Feed, ...]:
-        keys = sorted(path.stem for path in self._root.glob("*.json"))
-        return tuple(feed for key in keys if (feed := self.get(key)))
+        return tuple(feed for key in self.names() if (feed := self.get(key)))
+
+    def names(self) -> Sequence[str]:
+        return sorted(path.stem for path in self._root.glob("*.json"))
 
     @contextmanager
     def locked(self, key: str) -> Iterator[None]:

@@ -3,6 +3,7 @@
     values of a column, or ids of predictions
       -> batch jobs: rows of results, and the ids that their predictions have in the log
       -> the prediction log: journals, database and files; outcomes go with their predictions
+      -> snapshots: made anew without the rows; versions that were trained on them are named
 
 Some predictions are known only by what a job's result says of them, some rows of a result only by the prediction. So
 that work which is cut off can go on, the ids of all that is to go are written down before the first of it goes.
@@ -25,6 +26,7 @@ from rowsmith.storage.files import write_atomically, writing_to
 from rowsmith.storage.secret_files import secret_file
 from rowsmith.types import JsonObject
 from rowsmith.workflows import erase_jobs
+from rowsmith.workflows.erase_data import DataFound, erase_data, find_data
 from rowsmith.workflows.erase_jobs import JobFound
 from rowsmith.workflows.jobs import jobs_of
 from rowsmith.workflows.project import Project
@@ -57,10 +59,11 @@ class Trace:
     person: Person
     log: LogFound
     jobs: tuple[JobFound, ...]
+    data: DataFound
 
     @property
     def is_empty(self) -> bool:
-        return not self.log and not self.jobs
+        return not self.log and not self.jobs and not self.data
 
     def to_dict(self) -> JsonObject:
         """Numbers alone: nothing of it tells who it was."""
@@ -73,6 +76,7 @@ class Trace:
             "job_rows": sum(job.rows for job in self.jobs if not job.is_unfinished),
             "jobs": [job.id for job in self.jobs if not job.is_unfinished],
             "jobs_ended": [job.id for job in self.jobs if job.is_unfinished],
+            **self.data.to_dict(),
         }
 
 
@@ -101,11 +105,11 @@ def find(project: Project, person: Person) -> Trace:
     Raises StorageError.
     """
     if project.is_empty:
-        return Trace(person, LogFound(), ())
+        return Trace(person, LogFound(), (), DataFound())
     ids = person.ids | _left_over(project)
     jobs = _jobs(project, person, ids)
     log = _log(project).find(_whom(project, person, ids.union(*(job.ids for job in jobs))))
-    return Trace(person, log, _jobs(project, person, ids | log.ids))
+    return Trace(person, log, _jobs(project, person, ids | log.ids), find_data(project, person.sought))
 
 
 def erase(project: Project, person: Person, *, actor: str = "rowsmith erase") -> Trace:
@@ -121,6 +125,8 @@ def erase(project: Project, person: Person, *, actor: str = "rowsmith erase") ->
     _note(project, BEGIN, trace, actor)
     log = _log(project).erase(_whom(project, person, ids))
     erase_jobs.erase(jobs_of(project), list(trace.jobs), person.sought, ids | log.ids)
+    if person.sought is not None:
+        erase_data(project, trace.data, person.sought)
     done = replace(trace, log=log)
     _note(project, DONE, done, actor)
     with writing_to(project.store):

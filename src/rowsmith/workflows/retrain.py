@@ -7,6 +7,7 @@ from typing import Any
 
 from rowsmith.recipe import Recipe
 from rowsmith.types import OnProgress, no_progress
+from rowsmith.workflows.erase_data import what_is_left
 from rowsmith.workflows.ingest import find_snapshot
 from rowsmith.workflows.project import Project
 from rowsmith.workflows.reading import take_snapshot
@@ -34,7 +35,7 @@ def retrain(
     champion = project.version("champion")
     recipe = project.model(champion.number).recipe
     newer = project.with_recipe(_with_budget_of(project.recipe, recipe))
-    base = champion.snapshot_id if append else None
+    base = what_is_left(project, champion.snapshot_id).id if append else None
     if source is None:
         snapshot = find_snapshot(newer, None)
     else:

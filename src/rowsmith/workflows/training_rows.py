@@ -12,6 +12,7 @@ from rowsmith.registry.versions import Version
 from rowsmith.training.memory import available_mb, rows_that_fit
 from rowsmith.types import Finding, JsonObject, Severity
 from rowsmith.workflows.deploy import OWN_CODE
+from rowsmith.workflows.erase_data import snapshot_of
 from rowsmith.workflows.plugins import load_kept
 from rowsmith.workflows.project import Project
 from rowsmith.workflows.sign import require_trust
@@ -50,7 +51,8 @@ def rows_of(project: Project, version: Version) -> pl.DataFrame:
     """
     require_trust(project, version)
     plugins = load_kept(project.registry.folder(version), str(version.lineage.get(OWN_CODE, "")))
-    table = Table.of_snapshot(project.snapshots, project.snapshots.get(version.snapshot_id))
+    snapshot = snapshot_of(project, version.snapshot_id, f"version {version.number}")
+    table = Table.of_snapshot(project.snapshots, snapshot)
     sample = version.lineage.get(SAMPLE)
     table = plugins.over(table)
     return all_rows(table) if sample is None else chosen_rows(table, sample["wanted"], sample["seed"])
