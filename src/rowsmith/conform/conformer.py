@@ -116,13 +116,14 @@ class Conformer:
 
     @staticmethod
     def _conform_column(rule: Rule, raw: pl.Series, faults: Faults) -> pl.Series:
-        values, wrong = rule.series(raw)
+        is_familiar = rule.is_familiar(raw)
+        values, wrong = (raw, None) if is_familiar else rule.series(raw)
         if wrong is not None:
             faults.add_rows("wrong_type", rule, wrong, raw)
         if values.null_count() and not rule.column.is_optional:
             missing = values.is_null() if wrong is None else values.is_null() & ~wrong
             faults.add_rows("missing_value", rule, missing, raw)
-        departing = rule.departing(values)
+        departing = None if is_familiar else rule.departing(values)
         if departing is not None:
             faults.add_rows(rule.departure_code, rule, departing, raw)
         refused = None if rule.expected is None else rule.expected.refused(raw)

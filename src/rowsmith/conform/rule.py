@@ -44,11 +44,18 @@ class Rule:
         self.low, self.high = _bounds(column)
         self.departure_code = "out_of_range" if self.levels is None else "unseen_category"
         self.allowed = self._allowed()
+        self._familiar = _enum_of(self._familiar_levels())
         self.quick = self._quick() if self.expected is None else _careful(self._quick(), self.expected)
 
     def series(self, raw: pl.Series) -> tuple[pl.Series, pl.Series | None]:
         """See `conform_series`."""
         return conform_series(raw, self.column.kind, self.convert)
+
+    def is_familiar(self, raw: pl.Series) -> bool:
+        """Whether the column is plainly fine as it is: text that is a known level in each row that has any."""
+        if self._familiar is None or raw.dtype != pl.String:
+            return False
+        return raw.cast(self._familiar, strict=False).null_count() == raw.null_count()
 
     def no_values(self, rows: int) -> pl.Series:
         return pl.Series(self.column.name, [None] * rows, dtype=DTYPES[self.column.kind])
@@ -117,7 +124,7 @@ class Rule:
     def _quick(self) -> Callable[[Any], Any]:
         """A function that answers for values that are plainly fine, and DOUBTFUL for the rest; it reports nothing."""
         if self.column.categories and self.column.kind is ColumnKind.CATEGORY:
-            return self._quick_category(frozenset(self.column.categories))
+            return self._quick_category(self._familiar_levels())
         if self.column.kind in NUMERIC_KINDS:
             return self._quick_number()
         return self._quick_any()
@@ -139,10 +146,15 @@ class Rule:
 
         return quick
 
+    def _familiar_levels(self) -> frozenset[str]:
+        """Known levels, but for those that a hand-edited schema lists in a spelling that conforming would change."""
+        if not self.column.categories or self.column.kind is not ColumnKind.CATEGORY:
+            return frozenset()
+        look = self._quick_any()
+        return frozenset(level for level in self.column.categories if look(level) == level)
+
     def _quick_category(self, familiar: frozenset[str]) -> Callable[[Any], Any]:
         other = self._quick_any()
-        # A hand-edited schema may list a level in a spelling that conforming would change.
-        familiar = frozenset(level for level in familiar if other(level) == level)
 
         def quick(value: Any) -> Any:
             return value if type(value) is str and value in familiar else other(value)
@@ -187,6 +199,10 @@ def show(value: Any) -> str:
     value = plain(value)
     text = "no value" if value is None else f'"{value}"' if isinstance(value, str) else str(value)
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 3] + "..."
+
+
+def _enum_of(levels: frozenset[str]) -> pl.Enum | None:
+    return pl.Enum(sorted(levels)) if levels else None
 
 
 def _levels(column: Column) -> frozenset[str] | None:

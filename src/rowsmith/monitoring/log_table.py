@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 import orjson
@@ -90,7 +91,14 @@ def ids_of(table: str, rows: int, erased: Set[int] = frozenset()) -> list[str]:
     """
     given, dash, shadow = table.partition("-")
     end = dash + shadow
-    return [f"{given}{number:06x}{end}" for number in numbers_left(rows, erased)]
+    numbers = [f"{number:06x}" for number in numbers_left(rows, erased)] if erased else _digits(rows)
+    return [f"{given}{number}{end}" for number in numbers]
+
+
+@lru_cache(maxsize=4)
+def _digits(rows: int) -> Sequence[str]:
+    """Of the numbers of so many rows."""
+    return [f"{number:06x}" for number in range(rows)]
 
 
 def numbers_left(rows: int, erased: Set[int]) -> Sequence[int]:

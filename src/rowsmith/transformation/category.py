@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -68,7 +69,25 @@ class CategoryColumn:
         return (code, *(Feature(f"{self.name}:{name}", self.name) for name in names))
 
     def encode(self, series: pl.Series, out: Matrix) -> None:
-        fill_by_different_values(series, out, self._numbers)
+        places = series.cast(self._enum, strict=False) if self.levels else None
+        if places is None or places.null_count() > series.null_count():  # a level that has no code of its own
+            fill_by_different_values(series, out, self._numbers)
+            return
+        which = places.to_physical().to_numpy()
+        if places.null_count():
+            which = np.nan_to_num(which, nan=len(self.levels)).astype(np.int64)
+        out[:] = self._known[which]
+
+    @cached_property
+    def _enum(self) -> pl.Enum:
+        return pl.Enum(self.levels)
+
+    @cached_property
+    def _known(self) -> Matrix:
+        """What is said of each level, shape (levels + 1, features); the last row is that of a missing value."""
+        table = np.full((len(self.levels) + 1, len(self.features)), np.nan, dtype=np.float32)
+        table[:-1] = self._numbers(self.levels)
+        return table
 
     def append(self, value: Any, out: list[float]) -> None:
         numbers = self._answered.get(value)

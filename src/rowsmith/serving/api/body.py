@@ -87,7 +87,9 @@ def parse_with_nan(body: bytes) -> Any:
 
 
 def _one_meaning(document: Any, body: bytes) -> Any:
-    if pairs_in_text(body) != pairs_in(document):
+    kept = pairs_in(document, body)
+    # A pair has a colon, so that as many colons as pairs leave nothing to look for; texts with colons are looked into.
+    if body.count(b":") != kept and pairs_in_text(body) != kept:
         raise Problem("malformed-request", f"an object names a member twice: {', '.join(_repeated(body))}")
     return document
 
@@ -134,11 +136,18 @@ def pairs_in_text(body: bytes) -> int:
     return b"".join(body.split(b'"')[::2]).count(b":")
 
 
-def pairs_in(value: Any) -> int:
-    """The number of pairs that the parser kept. Raises Problem for what nests deeper than any request has to."""
+def pairs_in(value: Any, body: bytes) -> int:
+    """The number of pairs that the parser kept. Raises Problem for what nests deeper than any request has to.
+
+    Once as many objects and arrays were seen as the body has brackets, there is nothing more to look into.
+    """
     pairs, level = 0, [value] if type(value) in (dict, list) else []
+    brackets = body.count(b"{") + body.count(b"[")
     for _ in range(MAX_DEPTH):
         pairs += sum([len(item) for item in level if type(item) is dict])
+        brackets -= len(level)
+        if not brackets:
+            return pairs
         level = [
             inner
             for item in level
