@@ -67,8 +67,8 @@ def test_all_rows_where_they_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_what_fits() -> None:
-    assert rows_that_fit(4_300, 100) == 10_000_000
-    assert rows_that_fit(256, 100) == 64_000
+    assert rows_that_fit(6_550, 100) == 10_000_000
+    assert rows_that_fit(300, 100) == 50_000
     assert rows_that_fit(256, 1e9) == 1000
     free = available_mb()
     assert free is None or free > 10

@@ -74,7 +74,7 @@ def snapshot(document: JsonObject) -> Parts:
             column["name"],
             column["type"],
             tables.percent(column["missing"] / document["rows"]),
-            f"{column['distinct']:,}",
+            f"{'about ' if column.get('distinct_is_about') else ''}{column['distinct']:,}",
             _figure(column.get("low")),
             _figure(deciles[4] if deciles else None),
             _figure(column.get("high")),

@@ -106,7 +106,10 @@ def _all_parts(snapshot: Snapshot) -> JsonObject:
 
 
 def _field(column: JsonObject) -> JsonObject:
-    told = [f"{column['missing']:,} missing", f"{column['distinct']:,} distinct"]
+    told = [
+        f"{column['missing']:,} missing",
+        f"{'about ' if column.get('distinct_is_about') else ''}{column['distinct']:,} distinct",
+    ]
     if "low" in column:
         told.append(f"from {column['low']} to {column['high']}")
     kind = "sc:DateTime" if column["type"].startswith("Datetime") else TYPES.get(column["type"], "sc:Text")

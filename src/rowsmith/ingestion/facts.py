@@ -21,6 +21,8 @@ MAX_TYPICAL = 60
 MAX_FAULTS = 10
 MAX_EXAMPLES = 3
 MAX_COUNTED_LEVELS = 100_000
+COUNTED_OF_ALL = 2_000_000
+MAX_LEVEL_BYTES = 1 << 24
 
 
 def describe(series: pl.Series, reading: Reading, roles: tuple[Role, ...] = ()) -> Column:
@@ -52,7 +54,9 @@ def count_levels(values: pl.Series) -> pl.DataFrame:
 class LevelCounts:
     """Levels that go by in batches; `levels` is None once there are more than memory shall hold."""
 
-    def __init__(self) -> None:
+    def __init__(self, columns: int) -> None:
+        """`columns` of a table share the memory."""
+        self._most = max(COUNTED_OF_ALL // max(columns, 1), MAX_CATEGORIES)
         self._levels: pl.DataFrame | None = pl.DataFrame(schema={"level": pl.String, "rows": pl.Int64})
 
     def see(self, values: pl.Series) -> None:
@@ -60,7 +64,7 @@ class LevelCounts:
             return
         counted = pl.concat([self._levels, count_levels(values).cast({"rows": pl.Int64})])
         self._levels = counted.group_by("level").agg(pl.col("rows").sum())
-        if self._levels.height > MAX_COUNTED_LEVELS:
+        if self._levels.height > min(self._most, MAX_COUNTED_LEVELS) or self._levels.estimated_size() > MAX_LEVEL_BYTES:
             self._levels = None
 
     @property

@@ -2,7 +2,8 @@
 
 `Hashes` is exact: beyond what memory shall hold, sorted runs go to a temporary file, cut by their first bits, and are
 counted one stretch of the hashes after the other. `Sketch` keeps a share of the hashes only (those below a bound that
-is halved whenever they become too many), and so estimates; up to `SKETCHED` different ones it is exact.
+is halved whenever they become too many), and so estimates; up to `SKETCHED` different ones (fewer in a table of many
+columns) it is exact.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ HELD = 1 << 20
 STRETCH_BITS = 8
 STRETCHES = 1 << STRETCH_BITS
 SKETCHED = 1 << 16
+LEAST_SKETCHED = 1 << 10
+MOST_OF_ALL = 1 << 22
+"""Of the sketches of all columns of a table together."""
 HASH_BYTES = 8
 SEED = 0
 
@@ -117,11 +121,13 @@ def apart(before: Hashes, after: Hashes) -> tuple[int, int]:
 
 
 class Sketch:
-    """How many different values there are: exact up to `SKETCHED`, then within about half a percent (Bar-Yossef et al.
-    2002, doi:10.1007/3-540-45726-7_1). Of the values that it keeps it knows each row, wherever it is.
+    """How many different values there are: exact if few, then within about half a percent (Bar-Yossef et al. 2002,
+    doi:10.1007/3-540-45726-7_1). Of the values that it keeps it knows each row, wherever it is.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, columns: int = 1) -> None:
+        """`columns` of a table share the memory."""
+        self._most = max(min(MOST_OF_ALL // max(columns, 1), SKETCHED), LEAST_SKETCHED)
         self._halvings = 0
         self._hashes = np.empty(0, dtype=np.uint64)
         self._counts = np.empty(0, dtype=np.int64)
@@ -133,7 +139,7 @@ class Sketch:
         self._hashes, places = np.unique(every, return_inverse=True)
         weights = np.concatenate([self._counts, counts])
         self._counts = np.bincount(places, weights=weights, minlength=len(self._hashes)).astype(np.int64)
-        while len(self._hashes) > SKETCHED:
+        while len(self._hashes) > self._most:
             self._halvings += 1
             below = self._hashes < self._bound
             self._hashes, self._counts = self._hashes[below], self._counts[below]

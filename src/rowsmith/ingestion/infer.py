@@ -42,11 +42,11 @@ def infer_schema(
     columns: list[Column] = []
     for series in map(_plain, frame.iter_columns()):
         kind = recipe.columns.kinds.get(series.name)
+        facts = None if raw is None else raw[series.name]
         if Role.TARGET in roles[series.name]:
-            target = settle_target(series, recipe.target, kind)
+            target = settle_target(series, recipe.target, kind, facts=facts)
             columns.append(target.column)
         else:
-            facts = None if raw is None else raw[series.name]
             columns.append(_column(series, roles[series.name], kind, before.get(series.name), facts))
     schema = Schema(
         columns=tuple(_with_some_feature(columns, frame, recipe)),

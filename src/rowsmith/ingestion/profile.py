@@ -29,7 +29,7 @@ def profile(store: SnapshotStore, snapshot: Snapshot) -> list[JsonObject]:
     values than a sketch holds are an estimate (`distinct_is_about`). Raises StorageError for a part that is missing or
     was changed.
     """
-    columns = {name: _Column(name) for name in snapshot.columns}
+    columns = {name: _Column(name, Sketch(len(snapshot.columns))) for name in snapshot.columns}
     holding = Holding(seed=0)
     for start, batch in Table.of_snapshot(store, snapshot).batches():
         holding.see(start, batch)
@@ -42,14 +42,14 @@ def profile(store: SnapshotStore, snapshot: Snapshot) -> list[JsonObject]:
 class _Column:
     """Adds up what there is to tell of one column."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, sketch: Sketch) -> None:
         self._name = name
         self._missing = self._rows = 0
         self._mean = self._squares = 0.0
         self._low: Any = None
         self._high: Any = None
         self._levels: dict[Any, int] | None = {}
-        self._sketch = Sketch()
+        self._sketch = sketch
 
     def see(self, series: pl.Series) -> None:
         present = series.drop_nulls()

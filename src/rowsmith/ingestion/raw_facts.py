@@ -70,12 +70,13 @@ class SeriesFacts:
 class TalliedFacts:
     """Of a column that goes by in batches."""
 
-    def __init__(self) -> None:
+    def __init__(self, columns: int) -> None:
+        """One of so many columns that go by at the same time."""
         self.rows = self.missing = 0
         self.low: Any = None
         self.high: Any = None
         self.counts_up = True
-        self._sketch = Sketch()
+        self._sketch = Sketch(columns)
         self._last: Any = None
 
     def see(self, series: pl.Series) -> None:

@@ -15,6 +15,7 @@ from rowsmith.types import Array, Rows
 BATCH_ROWS = 1 << 17
 HELD_BYTES = 64_000_000
 """A table of no more than this is looked at as a whole."""
+LEAST_ROWS = 100
 SAMPLE_ROWS = 200_000
 """Of a larger one so many rows at the most are held."""
 
@@ -126,8 +127,14 @@ class Holding:
         if self._halvings:
             batch, positions = self._thinned(batch, positions)
         self._hold(batch, positions)
-        while self._bytes > self._held_bytes or (self._halvings and self._kept > self._sample_rows):
+        while self._is_too_much():
             self._halve()
+
+    def _is_too_much(self) -> bool:
+        """A few rows are held however long their texts are."""
+        if self._kept <= LEAST_ROWS:
+            return False
+        return self._bytes > self._held_bytes or (bool(self._halvings) and self._kept > self._sample_rows)
 
     def held(self) -> Held:
         frame = pl.concat(self._frames).rechunk()

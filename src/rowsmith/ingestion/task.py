@@ -18,6 +18,7 @@ from rowsmith.conform.series import conform_series
 from rowsmith.errors import DataError, RecipeError
 from rowsmith.ingestion.facts import count_levels, describe
 from rowsmith.ingestion.kinds import Reading, find_kind, reading_as
+from rowsmith.ingestion.raw_facts import RawFacts
 from rowsmith.recipe import TargetSection
 from rowsmith.schema import MAX_CATEGORIES, NUMERIC_KINDS, Column, Parsing
 from rowsmith.types import ColumnKind, Role, Task
@@ -38,21 +39,23 @@ class Target:
     labels: tuple[str, ...] = ()
 
 
-def settle_target(series: pl.Series, section: TargetSection, kind: ColumnKind | None = None) -> Target:
-    """`kind` is one that the recipe asks for.
+def settle_target(
+    series: pl.Series, section: TargetSection, kind: ColumnKind | None = None, *, facts: RawFacts | None = None
+) -> Target:
+    """`kind` is one that the recipe asks for; `facts` are those of all rows, where the series holds only some of them.
 
     Raises DataError for a target that nothing can be learnt from, RecipeError for a task that it does not set,
     SchemaError for a regression over what are no numbers.
     """
-    reading = reading_as(kind, series) if kind else find_kind(series, may_identify=False)
+    reading = reading_as(kind, series) if kind else find_kind(series, may_identify=False, facts=facts)
     if section.task in (None, Task.REGRESSION) and _has_many_numbers(series, reading):
         return _regression(series, reading, section)
     levels = _levels(series, reading.parsing)
     _require_values(series.name, levels)
-    task = section.task or _infer_task(series, reading, levels)
+    task = section.task or _infer_task(series, reading, levels, facts)
     if task is Task.REGRESSION:
         return _regression(series, reading, section)
-    labels = _ordered(levels, task, section.positive, series.name)
+    labels = ordered_labels(levels, task, section.positive, series.name)
     counted = levels["level"].to_list()
     column = Column(
         series.name,
@@ -99,15 +102,17 @@ def _require_values(name: str, levels: pl.DataFrame) -> None:
         )
 
 
-def _infer_task(series: pl.Series, reading: Reading, levels: pl.DataFrame) -> Task:
-    different, rows = levels.height, int(levels["rows"].sum())
+def _infer_task(series: pl.Series, reading: Reading, levels: pl.DataFrame, facts: RawFacts | None) -> Task:
     if reading.kind is ColumnKind.DATETIME:
         raise DataError(
             f'the target "{series.name}" holds dates',
             next_step="predict a number made from it (days until it, say), or name another target column",
         )
-    if different == 2:
+    if levels.height == 2:
         return Task.BINARY
+    different, rows = levels.height, int(levels["rows"].sum())
+    if facts is not None:
+        different, rows = max(different, facts.different), facts.rows - facts.missing
     if reading.kind in NUMERIC_KINDS:
         few = different <= MAX_INTEGER_CLASSES and different * MIN_ROWS_PER_CLASS <= rows
         return Task.MULTICLASS if few and _are_integers(levels) else Task.REGRESSION
@@ -130,8 +135,11 @@ def _regression_column(series: pl.Series, reading: Reading) -> Column:
     return replace(describe(series, reading), roles=(Role.TARGET,))
 
 
-def _ordered(levels: pl.DataFrame, task: Task, positive: str | None, name: str) -> tuple[str, ...]:
-    """Sorted, numbers by value; of two the event last: the one that is named, else the rarer one."""
+def ordered_labels(levels: pl.DataFrame, task: Task, positive: str | None, name: str) -> tuple[str, ...]:
+    """Sorted, numbers by value; of two the event last: the one that is named, else the rarer one.
+
+    `levels` has columns `level` and `rows`. Raises RecipeError for a task that they do not set.
+    """
     rows = dict(levels.iter_rows())
     labels = _sorted(rows)
     if task is Task.BINARY and len(labels) != 2:

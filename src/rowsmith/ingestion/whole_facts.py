@@ -22,14 +22,18 @@ from rowsmith.ingestion.hashes import Sketch, hashes_of
 from rowsmith.ingestion.infer import check_roles, infer_schema
 from rowsmith.ingestion.raw_facts import TalliedFacts
 from rowsmith.ingestion.table import Held, Holding, Table
+from rowsmith.ingestion.task import ordered_labels
 from rowsmith.recipe import Recipe
 from rowsmith.schema import KINDS_WITHOUT_INFORMATION, MAX_CATEGORIES, NUMERIC_KINDS, Column, Parsing, Schema
 from rowsmith.types import ColumnKind, Role, Rows
 
-MAX_ROUNDS = 6
+MAX_ROUNDS = 10
 MAX_STRANGERS = 500
+"""Of a column in one round; of all columns together they are no more than half of the rows that are held."""
 UNREAD = KINDS_WITHOUT_INFORMATION | {ColumnKind.TEXT}
 """Any text is a value of these, and there may be as many different ones as rows."""
+WRITTEN_AS_CODE = r"^\s*([+-]?0\d+|\d{16,})\s*$"
+"""What is no number though it could be read as one; see `text_numbers.are_written_as_codes`."""
 NO_ROWS = np.empty(0, dtype=np.int64)
 
 
@@ -47,13 +51,19 @@ def infer_table(
     before: Schema | None = None
     for _ in range(MAX_ROUNDS):
         schema = _of_held(held, recipe, written, raw)
-        whole = [WholeFacts(column, held.frame[column.name], schema, before) for column in schema]
+        room = max(min(held.frame.height // (2 * len(schema.names)), MAX_STRANGERS), 1)
+        whole = [WholeFacts(column, held.frame[column.name], schema, before, room) for column in schema]
         strangers = _go_through(table, whole)
         if not strangers:
             break
         held = held.with_rows(*_joined(strangers))
         before = schema
     schema = schema.replaced(facts.settled() for facts in whole)
+    for facts in whole:
+        if schema.labels and schema.task is not None and facts.is_target and facts.levels is not None:
+            # Which of two labels is the rarer one is not for a sample to say.
+            positive = recipe.target.positive
+            schema = replace(schema, labels=ordered_labels(facts.levels, schema.task, positive, facts.name))
     check_roles(schema)
     return schema, held
 
@@ -70,7 +80,7 @@ def _hold(table: Table, holding: Holding) -> tuple[Held, dict[str, TalliedFacts]
             continue
         for first, one in waiting:
             for series in map(plain, one.iter_columns()):
-                raw.setdefault(series.name, TalliedFacts()).see(series)
+                raw.setdefault(series.name, TalliedFacts(one.width)).see(series)
                 others.setdefault(series.name, _Other()).see(first, series, one)
         waiting = []
     held = holding.held()
@@ -125,19 +135,20 @@ def _joined(strangers: list[tuple[Rows, pl.DataFrame]]) -> tuple[Rows, pl.DataFr
 class WholeFacts:
     """Of one column, as it is read now. `see` answers the places of strange rows of a batch."""
 
-    def __init__(self, column: Column, held: pl.Series, schema: Schema, before: Schema | None) -> None:
+    def __init__(self, column: Column, held: pl.Series, schema: Schema, before: Schema | None, room: int) -> None:
         self.name = column.name
         self._column = column
         self._convert = converter(column.kind, column.parsing)
-        self._labels = set(schema.labels) if Role.TARGET in column.roles and schema.labels else None
+        self.is_target = Role.TARGET in column.roles
+        self._labels = set(schema.labels) if self.is_target and schema.labels else None
         self._gaps_are_known = held.null_count() > 0
         # What was shown the strangers of the last round and stayed as it was has no others.
-        self._room = 0 if before is not None and _same_reading(before, schema, column.name) else MAX_STRANGERS
+        self._room = 0 if before is not None and _same_reading(before, schema, column.name) else room
         self._rows = self._missing = 0
         self._low: float | None = None
         self._high: float | None = None
-        self._levels = LevelCounts()
-        self._different = Sketch()
+        self._levels = LevelCounts(len(schema.names))
+        self._different = Sketch(len(schema.names))
 
     def see(self, raw: pl.Series) -> Rows:
         self._rows += len(raw)
@@ -154,15 +165,22 @@ class WholeFacts:
         strange = self._strange(raw, values, wrong) if self._room else None
         if strange is None:
             return NO_ROWS
-        places = strange.fill_null(False).arg_true().head(self._room).to_numpy().astype(np.int64)
+        # Different ones say more than one many times over.
+        rows = strange.fill_null(False).arg_true()
+        places = rows.filter(raw.gather(rows).is_first_distinct()).head(self._room).to_numpy().astype(np.int64)
         self._room -= len(places)
         return places
+
+    @property
+    def levels(self) -> pl.DataFrame | None:
+        """With their rows; None where there are too many to count."""
+        return self._levels.levels
 
     def settled(self) -> Column:
         """The column with the facts of all rows."""
         column = replace(self._column, missing=self._missing / max(self._rows, 1))
         if self._column.kind is ColumnKind.CATEGORY:
-            levels = self._levels.levels
+            levels = self.levels
             if levels is None:  # those of the sample are listed
                 return replace(column, level_count=max(self._different.different, len(column.categories)))
             listed = tuple(levels["level"].head(MAX_CATEGORIES).to_list())
@@ -183,6 +201,9 @@ class WholeFacts:
             return wrong
         if self._labels is not None:
             return values.is_not_null() & ~values.is_in(list(self._labels))
+        if kind in NUMERIC_KINDS and raw.dtype == pl.String:
+            codes = raw.str.contains(WRITTEN_AS_CODE)
+            return codes | (values != values.round()) if kind is ColumnKind.INTEGER else codes
         if kind is ColumnKind.INTEGER and not raw.dtype.is_integer():
             return values.is_finite() & (values != values.round())
         if kind is ColumnKind.NUMBER and raw.dtype.is_float() and not self._gaps_are_known:

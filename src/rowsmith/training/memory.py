@@ -8,8 +8,10 @@ from pathlib import Path
 
 from rowsmith.training.budget import MAIN_MB
 
-COPIES = 4.0
-"""How many times over the main process holds a table, in its own form, while it is split and encoded."""
+COPIES = 6.0
+"""How many times over the processes hold a table, in its own form, while it is split, encoded and learned from."""
+EXAMINED_MB = 250.0
+"""What the examination of a large table leaves behind in the main process."""
 SHARE_OF_FREE = 0.8
 LEAST_SHARE = 0.1
 LEAST_ROWS = 1000
@@ -21,7 +23,7 @@ CGROUPS = (
 
 def rows_that_fit(limit_mb: float, bytes_of_row: float) -> int:
     """Rows whose table can be trained on within a limit for all processes; a limit that is too small gets a few."""
-    room = max(limit_mb - MAIN_MB, LEAST_SHARE * limit_mb) * 1e6
+    room = max(limit_mb - MAIN_MB - EXAMINED_MB, LEAST_SHARE * limit_mb) * 1e6
     return max(int(room / (COPIES * max(bytes_of_row, 1.0))), LEAST_ROWS)
 
 

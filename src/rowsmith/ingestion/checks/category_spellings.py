@@ -53,7 +53,7 @@ class Levels:
     def __init__(self, examined: Examined) -> None:
         self._columns = _categories(examined)
         self._held = examined
-        self._counts = {column.name: LevelCounts() for column in self._columns}
+        self._counts = {column.name: LevelCounts(len(self._columns)) for column in self._columns}
 
     def see(self, part: Examined) -> None:
         for column in self._columns:

@@ -17,7 +17,7 @@ class Different:
 
     def __init__(self, examined: Examined) -> None:
         suspects = [c for c in examined.features if c.kind in SUSPECTS and is_named_like_identifier(c.name)]
-        self._sketches = {column.name: Sketch() for column in suspects}
+        self._sketches = {column.name: Sketch(len(suspects)) for column in suspects}
 
     def see(self, part: Examined) -> None:
         for name, sketch in self._sketches.items():
