@@ -144,6 +144,9 @@ def test_retrain_and_rollback(rowsmith: Command, root: Path) -> None:
     assert again.code in {0, 4}
     if again.code == 4:
         rowsmith("promote", "latest", "--force", "--project", root)
+    assert again.json["read"]["snapshot"]["source"].endswith("tumours.csv")
+    idle = rowsmith("retrain", *RUN, "--project", root)
+    assert idle.code == 0 and "No newer rows" in idle.out and "--force" in idle.out
     back = rowsmith("rollback", "--reason", "a test", "--project", root, "--json").json
     assert (back["to_number"], back["reason"]) == (1, "a test")
 

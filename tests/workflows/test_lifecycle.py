@@ -9,7 +9,17 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from rowsmith.errors import ChecksFailed, DataError, GateRefused, NotFoundError, RecipeError, SchemaError
+from rowsmith.errors import (
+    ChecksFailed,
+    DataError,
+    GateRefused,
+    NotFoundError,
+    RecipeError,
+    SchemaError,
+    UsageError,
+)
+from rowsmith.recipe import Recipe
+from rowsmith.types import Progress
 from rowsmith.workflows.artifact import load
 from rowsmith.workflows.deploy import deploy
 from rowsmith.workflows.ingest import ingest
@@ -17,6 +27,7 @@ from rowsmith.workflows.monitor import alert, label, monitor
 from rowsmith.workflows.predict import predict_source
 from rowsmith.workflows.project import Project, open_project
 from rowsmith.workflows.promote import promote, rollback
+from rowsmith.workflows.reading import take
 from rowsmith.workflows.retrain import retrain
 from rowsmith.workflows.run import Outcome, run
 from rowsmith.workflows.train import train
@@ -107,7 +118,8 @@ def test_a_file_can_be_monitored_without_the_log(project: Project, outcome: Outc
 def test_retraining_challenges_the_champion_on_rows_that_neither_has_learned(
     project: Project, outcome: Outcome, executor: Executor
 ) -> None:
-    second = retrain(project, loans(500, seed=11), append=True, executor=executor)
+    second = retrain(project, loans(500, seed=11), append=True, executor=executor).outcome
+    assert second is not None
     assert second.snapshot.rows == 1100
     assert second.challenge.champion is not None and second.challenge.champion.number == 1
     assert second.challenge.comparison is not None
@@ -116,8 +128,51 @@ def test_retraining_challenges_the_champion_on_rows_that_neither_has_learned(
     assert second.version.number == 2
 
 
+def test_retraining_without_rows_reads_the_source_again(
+    project: Project, outcome: Outcome, executor: Executor, tmp_path: Path
+) -> None:
+    idle = retrain(project, executor=executor)
+    assert idle.outcome is None and idle.known_to is not None and idle.known_to.number == 1
+    assert idle.read.snapshot == outcome.snapshot
+    with pytest.raises(UsageError, match="--append"):
+        retrain(project, append=True)
+    newer = pl.concat([loans(), loans(100, seed=11)])
+    newer.write_csv(tmp_path / "loans.csv")
+    quick = project.with_recipe(project.recipe.changed(train={"max_trials": 1}))
+    done = retrain(quick, promote=False, executor=executor)
+    assert done.outcome is not None and done.outcome.version.number == 2 and done.known_to is None
+    assert (done.read.snapshot.rows, done.outcome.snapshot.rows) == (700, 700)
+    # The challenger was not promoted, and still it has learned these rows.
+    again = retrain(quick, executor=executor)
+    assert again.outcome is None and again.known_to is not None and again.known_to.number == 2
+    forced = retrain(quick, promote=False, force=True, executor=executor)
+    assert forced.outcome is not None and forced.outcome.version.number == 3
+
+
+def test_retraining_reads_only_what_is_new_where_the_recipe_says_so(
+    project: Project, outcome: Outcome, tmp_path: Path
+) -> None:
+    """Where rows come from is today's choice."""
+    numbered = loans(700).with_row_index("id")
+    numbered[:600].write_csv(tmp_path / "numbered.csv")
+    data = {"source": "numbered.csv", "incremental": {"key": ["id"]}}
+    today = project.with_recipe(Recipe.from_dict({**project.recipe.to_dict(), "data": data}))
+    take(today)
+    numbered.write_csv(tmp_path / "numbered.csv")
+
+    def stop(progress: Progress) -> None:
+        if progress.stage == "check":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        retrain(today, on_progress=stop)
+    newest = max(project.snapshots.list(), key=lambda snapshot: snapshot.created)
+    assert newest.rows == 700 and newest.parent is not None
+
+
 def test_promotion_rollback_and_ledger(project: Project, outcome: Outcome, executor: Executor) -> None:
-    second = retrain(project, loans(500, seed=11), promote=False, executor=executor)
+    second = retrain(project, loans(500, seed=11), promote=False, executor=executor).outcome
+    assert second is not None
     assert not second.promoted
     assert project.version().number == 1
     entry, _ = promote(project, 2, reason="newer rows", force=True)
@@ -134,7 +189,8 @@ def test_promotion_rollback_and_ledger(project: Project, outcome: Outcome, execu
 def test_a_worse_model_is_refused(project: Project, outcome: Outcome, executor: Executor) -> None:
     # Labels that have nothing to do with the rows: nothing can be learned from them.
     noise = loans(600, seed=3).with_columns(pl.col("default").shuffle(seed=1))
-    worse = retrain(project, noise, executor=executor)
+    worse = retrain(project, noise, executor=executor).outcome
+    assert worse is not None
     assert not worse.promoted
     assert project.version().number == 1
     with pytest.raises(GateRefused):

@@ -94,6 +94,7 @@ def retrain(
     max_trials: TrialsOption = None,
     cores: CoresOption = None,
     promote: PromoteOption = True,
+    force: Annotated[bool, typer.Option("--force", help="Train also where there are no newer rows.")] = False,
     project: ProjectOption = HERE,
     config: ConfigOption = None,
     as_json: JsonOption = False,
@@ -101,10 +102,14 @@ def retrain(
 ) -> None:
     """Train a challenger with the champion's recipe on newer rows, and let the gates decide between the two.
 
-    Without DATA the newest snapshot is taken. Ends with exit code 4 when the champion stays.
+    Without DATA the recipe's source is read again, and only what is new of it where the recipe says so; without a
+    source in the recipe the newest snapshot is taken. Where that is nothing new, nothing is trained. Ends with exit
+    code 4 when the champion stays after a challenge.
 
     [dim]Example:[/] rowsmith retrain november.csv --append
     """
+    from rowsmith.cli import documents, views
+    from rowsmith.cli.output import answer
     from rowsmith.cli.progress import watch
     from rowsmith.cli.training import finish
     from rowsmith.workflows.retrain import retrain as work
@@ -112,8 +117,14 @@ def retrain(
     options = {"seconds": seconds, "max_trials": max_trials, "cores": cores}
     opened = with_recipe(open_here(project, config), train=options)
     with watch() as progress:
-        outcome = work(opened, data, append=append, promote=promote, on_progress=progress)
-    finish(opened, outcome, as_json=as_json, wanted=promote)
+        done = work(opened, data, append=append, promote=promote, force=force, on_progress=progress)
+    read = documents.of_reading(done.read)
+    if done.outcome is None:
+        assert done.known_to is not None
+        document = {"trained": False, "read": read, "known_to": documents.of_version(done.known_to)}
+        answer(document, views.not_retrained, as_json=as_json)
+    else:
+        finish(opened, done.outcome, as_json=as_json, wanted=promote, read=read)
 
 
 def promote(

@@ -203,12 +203,16 @@ def report(
     answer(document, views.report, as_json=as_json)
 
 
-def finish(project: Project, outcome: Outcome, *, as_json: bool, wanted: bool) -> None:
-    """Tell what a training came to; a version that was wanted as champion and refused ends with exit code 4."""
+def finish(project: Project, outcome: Outcome, *, as_json: bool, wanted: bool, read: JsonObject | None = None) -> None:
+    """Tell what a training came to; a version that was wanted as champion and refused ends with exit code 4.
+
+    `read` is what was read for it, where that is worth telling.
+    """
     from rowsmith.cli import documents, views
     from rowsmith.cli.output import answer
 
-    answer(documents.of_outcome(outcome), views.outcome, as_json=as_json)
+    told = {"trained": True, "read": read} if read else {}
+    answer({**documents.of_outcome(outcome), **told}, views.outcome, as_json=as_json)
     copy_to_mlflow(project, outcome.version)
     if wanted and not outcome.promoted:
         raise typer.Exit(REFUSED)

@@ -63,6 +63,26 @@ def nothing_new(document: JsonObject) -> Parts:
     )
 
 
+def not_retrained(document: JsonObject) -> Parts:
+    """There are no rows that a version has not learned from."""
+    version, snapshot = document["known_to"], document["read"]["snapshot"]
+    yield from _what_was_read(document["read"])
+    yield line(
+        ("No newer rows: ", "bold"),
+        f"{version['name']} version {version['number']} has learned from {snapshot['id'][:12]}. Nothing was trained.",
+    )
+    yield line("Train all the same with --force, or name newer rows: rowsmith retrain DATA")
+
+
+def _what_was_read(document: JsonObject) -> Parts:
+    if document["nothing_new"]:
+        yield from nothing_new(document)
+        return
+    snapshot = document["snapshot"]
+    yield line(f"Read {snapshot['source']}: {snapshot['rows']:,} rows, snapshot {snapshot['id'][:12]}.")
+    yield from _what_is_new(document)
+
+
 def _what_is_new(document: JsonObject) -> Parts:
     """How it differs from the snapshot before."""
     if not document["before"]:
@@ -99,6 +119,8 @@ def outcome(document: JsonObject) -> Parts:
     else:
         yield line((f"{name} is kept, but did not become champion.", "bold yellow"))
     yield from answering(document["answering"], version["metric"])
+    if read := document.get("read"):
+        yield from _what_was_read(read)
     rows = document["rows"]
     trained, tested = f"{rows['trained']:,}", f"{rows['tested']:,}"
     yield line(f"Trained on {trained} rows in {document['train_seconds']:.1f} s, tested on {tested} sealed ones.")
