@@ -16,6 +16,8 @@
 #include <intrin.h>
 #endif
 
+#define BLOCK 64
+
 typedef const unsigned char *Bytes;
 
 typedef struct {
@@ -32,37 +34,70 @@ typedef struct {
     int has_quotes;
 } Found;
 
-#ifdef HAS_SSE2
-static inline int lowest_bit(unsigned mask)
+static inline int lowest_bit(uint64_t bits)
 {
-#if defined(_MSC_VER)
+#if defined(_MSC_VER) && defined(_WIN64)
     unsigned long place;
-    _BitScanForward(&place, mask);
+    _BitScanForward64(&place, bits);
     return (int)place;
+#elif defined(_MSC_VER)
+    int place = 0;
+    for (; !(bits & 1); bits >>= 1)
+        place++;
+    return place;
 #else
-    return __builtin_ctz(mask);
+    return __builtin_ctzll(bits);
 #endif
 }
-#endif
 
-/* The next separator, quote or end of a line; `end` where there is none. */
-static inline Bytes next_special(Bytes at, Bytes end, const Form *form)
+/* Separators, quotes and ends of lines among the 64 bytes from `at` on, a bit for each. */
+static inline uint64_t specials(Bytes at, Bytes end, const Form *form)
 {
+    uint64_t bits = 0;
 #ifdef HAS_SSE2
-    const __m128i separators = _mm_set1_epi8((char)form->separator);
-    const __m128i quotes = _mm_set1_epi8((char)form->quote);
-    const __m128i newlines = _mm_set1_epi8('\n');
-    for (; end - at >= 16; at += 16) {
-        __m128i here = _mm_loadu_si128((const __m128i *)at);
-        __m128i same = _mm_or_si128(_mm_cmpeq_epi8(here, separators), _mm_cmpeq_epi8(here, newlines));
-        unsigned mask = (unsigned)_mm_movemask_epi8(_mm_or_si128(same, _mm_cmpeq_epi8(here, quotes)));
-        if (mask)
-            return at + lowest_bit(mask);
+    if (end - at >= BLOCK) {
+        const __m128i separators = _mm_set1_epi8((char)form->separator);
+        const __m128i quotes = _mm_set1_epi8((char)form->quote);
+        const __m128i newlines = _mm_set1_epi8('\n');
+        for (int i = 0; i < BLOCK; i += 16) {
+            __m128i here = _mm_loadu_si128((const __m128i *)(at + i));
+            __m128i same = _mm_or_si128(_mm_cmpeq_epi8(here, separators), _mm_cmpeq_epi8(here, newlines));
+            same = _mm_or_si128(same, _mm_cmpeq_epi8(here, quotes));
+            bits |= (uint64_t)(unsigned)_mm_movemask_epi8(same) << i;
+        }
+        return bits;
     }
 #endif
-    while (at < end && *at != form->separator && *at != '\n' && *at != form->quote)
-        at++;
-    return at;
+    Py_ssize_t length = end - at < BLOCK ? end - at : BLOCK;
+    for (Py_ssize_t i = 0; i < length; i++)
+        bits |= (uint64_t)(at[i] == form->separator || at[i] == '\n' || at[i] == form->quote) << i;
+    return bits;
+}
+
+/* Goes from one separator, quote or end of a line to the next. */
+typedef struct {
+    Bytes base;
+    Bytes end;
+    uint64_t bits;
+} Walk;
+
+static inline void walk_from(Walk *walk, Bytes at, const Form *form)
+{
+    walk->base = at;
+    walk->bits = specials(at, walk->end, form);
+}
+
+/* `end` where there is none. */
+static inline Bytes next_special(Walk *walk, const Form *form)
+{
+    while (walk->bits == 0) {
+        if (walk->end - walk->base <= BLOCK)
+            return walk->end;
+        walk_from(walk, walk->base + BLOCK, form);
+    }
+    Bytes found = walk->base + lowest_bit(walk->bits);
+    walk->bits &= walk->bits - 1;
+    return found;
 }
 
 static inline int is_digit(unsigned char byte)
@@ -101,20 +136,22 @@ static int look(Bytes data, Bytes end, const Form *form, Found *found, unsigned 
 {
     Bytes at = data;
     Py_ssize_t field = 0, lines = 0;
+    Walk walk = {data, end, 0};
+    walk_from(&walk, data, form);
     while (at < end) {
-        Bytes cut = at;
         if (*at == form->quote) {
             found->has_quotes = 1;
-            cut = after_quotes(at, end, form, found);
-            if (cut == NULL || cut == end)
-                break;
-            if (*cut != form->separator && *cut != '\n' && *cut != '\r')
-                return 0;
             odd[field] |= (unsigned char)is_odd(at + 1, end);
+            at = after_quotes(at, end, form, found);
+            if (at == NULL || at == end)
+                break;
+            if (*at != form->separator && *at != '\n' && *at != '\r')
+                return 0;
+            walk_from(&walk, at, form);
         } else {
             odd[field] |= (unsigned char)is_odd(at, end);
         }
-        cut = next_special(cut, end, form);
+        Bytes cut = next_special(&walk, form);
         if (cut == end)
             break;
         if (*cut == form->quote)

@@ -40,10 +40,13 @@ def as_utf8(file: LocalFile, encoding: str | None = None) -> tuple[LocalFile, st
             encoding = marked
             if marked == UTF8:
                 file = replace(file, start=len(mark))
-    encoding = _canonical(encoding or is_wide_text(head) or _detected(file), file)
+    encoding = encoding or is_wide_text(head)
+    fault = None if encoding and _canonical(encoding, file) != UTF8 else _first_fault(file)
+    encoding = _canonical(encoding, file) if encoding else _detected(file, fault)
     if encoding != UTF8:
         return _transcoded(file, encoding), encoding
-    _check_utf8(file)
+    if fault is not None:
+        raise _not_utf8(file, fault)
     return (_transcoded(file, UTF8) if _has_old_line_ends(head) else file), UTF8
 
 
@@ -65,10 +68,9 @@ def _canonical(encoding: str, file: LocalFile) -> str:
         ) from problem
 
 
-def _detected(file: LocalFile) -> str:
+def _detected(file: LocalFile, fault: _Fault | None) -> str:
     """UTF-8, unless its first offending byte comes before any other beyond ASCII and the file reads as Western."""
-    problem = _first_fault(file)
-    if problem is None or not problem.ascii_before:
+    if fault is None or not fault.ascii_before:
         return UTF8
     return WESTERN if _reads_as_western(file) else UTF8
 
@@ -124,15 +126,13 @@ def _refuse_nul(chunk: bytes, done: int, file: LocalFile) -> None:
         )
 
 
-def _check_utf8(file: LocalFile) -> None:
-    fault = _first_fault(file)
-    if fault is not None:
-        raise SourceError(
-            "this file is not valid UTF-8",
-            where=f"{file.name}, line {fault.line}",
-            received=f"the byte 0x{fault.value:02x} at byte {fault.byte}",
-            next_step='save it as UTF-8, or name its encoding: [data] encoding = "cp1252"',
-        )
+def _not_utf8(file: LocalFile, fault: _Fault) -> SourceError:
+    return SourceError(
+        "this file is not valid UTF-8",
+        where=f"{file.name}, line {fault.line}",
+        received=f"the byte 0x{fault.value:02x} at byte {fault.byte}",
+        next_step='save it as UTF-8, or name its encoding: [data] encoding = "cp1252"',
+    )
 
 
 def _reads_as_western(file: LocalFile) -> bool:
