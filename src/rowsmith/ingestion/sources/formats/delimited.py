@@ -23,6 +23,7 @@ from rowsmith.recipe_data import DataSection
 from rowsmith.types import JsonObject
 
 MAX_BYTES_KEPT = 1 << 25
+GUESSED_PIECES = 2
 
 
 class Delimited:
@@ -54,8 +55,10 @@ class DelimitedTable:
         self._evidence = TypeEvidence(self._names, separator=dialect.separator, decimal=decimal)
         self._is_settled = file.size <= MAX_BYTES_KEPT
         self._kept = [self._rows.frame(piece, {}) for piece in self._pieces()] if self._is_settled else None
-        for batch in self._first() if self._kept is None else self._kept:
+        for batch in self._kept or ():
             self._evidence.update(batch)
+        if self._kept is None:
+            self._look_at_first()
         if not self._kept and self._is_settled:
             raise self._without_rows()
 
@@ -101,11 +104,12 @@ class DelimitedTable:
     def _pieces(self) -> Generator[Records | pl.DataFrame]:
         return cut_records(self._file, self._dialect, self._names)
 
-    def _first(self) -> Iterator[pl.DataFrame]:
-        with closing(self._pieces()) as pieces:
-            yield from (self._rows.frame(piece, {}) for piece in islice(pieces, 1))
+    def _look_at_first(self) -> None:
+        with closing(self._looked_at()) as batches:
+            for _ in islice(batches, GUESSED_PIECES):
+                pass
 
-    def _looked_at(self) -> Iterator[pl.DataFrame]:
+    def _looked_at(self) -> Generator[pl.DataFrame]:
         """Every batch, after the evidence has seen it."""
         for piece in ahead(self._pieces()):
             batch = self._rows.frame(piece, self._evidence.numbers)

@@ -31,7 +31,9 @@ except ImportError:
 else:
     is_compiled = True
 
-CHUNK_BYTES = 1 << 23
+CHUNK_BYTES = 1 << 24
+FIRST_BYTES = 1 << 20
+"""The first chunk is small: nothing is known of its columns, so all of it is read as text."""
 END_BYTES = 1 << 16
 BLOCK_BYTES = 1 << 18
 """What is looked at at a time fits in the cache of a processor."""
@@ -74,6 +76,7 @@ class _Cutter:
     def __init__(self, where: str, dialect: Dialect, names: Sequence[str], content: BinaryIO) -> None:
         self.where, self.dialect, self.names, self.content = where, dialect, list(names), content
         self._quote = ord(dialect.quote)
+        self._size = min(FIRST_BYTES, CHUNK_BYTES)
         self.lines = 0
         self.rows = 0
         self.header_pending = dialect.header
@@ -101,11 +104,12 @@ class _Cutter:
 
     def _read(self) -> bytes:
         """A chunk that ends with a line, where lines are not long: what is left over would have to be copied."""
+        size, self._size = self._size, CHUNK_BYTES
         start = self.content.tell()
-        before = self.content.seek(start + max(CHUNK_BYTES - END_BYTES, 0))
-        end = self.content.read(min(END_BYTES, CHUNK_BYTES))
+        before = self.content.seek(start + max(size - END_BYTES, 0))
+        end = self.content.read(min(END_BYTES, size))
         self.content.seek(start)
-        return self.content.read(before + end.rfind(b"\n") + 1 - start if b"\n" in end else CHUNK_BYTES)
+        return self.content.read(before + end.rfind(b"\n") + 1 - start if b"\n" in end else size)
 
     def _cut(self, data: bytes, *, at_end: bool) -> tuple[Records | None, int]:
         """The whole records at the head of `data`, and how many bytes they are."""
