@@ -144,6 +144,11 @@ def test_what_others_need_stays(place: BucketPlace) -> None:
     assert place.open("three").needed_elsewhere([mine]) == {mine.id}
     place.open("other").remove([mine.id])
     assert place.everything() == set()
+    # The copies of who removed it go, too, and those of others once they look.
+    assert not any((place.root / "other" / "parts").glob("*"))
+    assert any((place.root / "one" / "parts").glob("*"))
+    assert place.open("one").list() == ()
+    assert not any((place.root / "one" / "parts").glob("*"))
     made = place.open("one").add([TABLE], source="x")
     place.open("other").remove([made.id], even_needed=True)
     assert place.everything() == set()
@@ -168,8 +173,10 @@ def test_copies_are_bounded_and_mended(place: BucketPlace, monkeypatch: pytest.M
     assert reader.read(made).equals(TABLE)
     files = list((place.root / "r" / "parts").iterdir())
     assert len(files) == 3  # what is in use stays
-    for file in files:
+    assert reader.list() == (made,)
+    for file in (*files, place.root / "r" / "manifests" / f"{made.id}.json"):
         file.write_bytes(b"x" * file.stat().st_size)
+    assert reader.list() == (made,)
     assert reader.read(made).equals(TABLE)
     other = place.open("writer").add([TABLE[:50]], source="y")
     monkeypatch.setattr(cache, "IN_USE_SECONDS", -1.0)

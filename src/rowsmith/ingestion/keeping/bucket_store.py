@@ -76,11 +76,13 @@ class BucketStore:
     def names(self) -> list[str]:
         """Without an answer from the bucket those that this machine knows."""
         try:
-            return [found.name.removesuffix(".json") for found in self._bucket.list(MANIFESTS)]
+            names = [found.name.removesuffix(".json") for found in self._bucket.list(MANIFESTS)]
         except Unreachable:
             if known := self._cache.names():
                 return known
             raise
+        self._forget_all_but(names)
+        return names
 
     def texts(self, names: Sequence[str]) -> dict[str, str]:
         """Without an answer from the bucket those that this machine has a copy of."""
@@ -129,7 +131,18 @@ class BucketStore:
             # The manifests last: a writer takes his mark away once there is one.
             spared = wanted()
             spared |= self._used()
-            self._bucket.delete([f"{PARTS}/{file}" for file in files if file not in spared])
+            gone = [file for file in files if file not in spared]
+            self._bucket.delete([f"{PARTS}/{file}" for file in gone])
+            self._cache.forget_parts(gone)
+
+    def _forget_all_but(self, names: Sequence[str]) -> None:
+        """What another machine removed, perhaps since somebody asked to be forgotten, goes from here as well."""
+        known = {name: files_in(text) for name in self._cache.names() if (text := self._cache.text(name)) is not None}
+        gone = known.keys() - set(names)
+        staying = {file for name, files in known.items() if name not in gone for file in files}
+        for name in gone:
+            self._cache.forget_parts(known[name] - staying)
+            self._cache.forget(name)
 
     def _present(self, names: Sequence[str]) -> set[str]:
         if len(names) > FEW:

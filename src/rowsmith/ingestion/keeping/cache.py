@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rowsmith.ingestion.incoming import filled, locked, remove_abandoned
-from rowsmith.ingestion.keeping.protocol import file_of, is_intact
+from rowsmith.ingestion.keeping.protocol import file_of, files_in, is_intact
 from rowsmith.storage.files import write_atomically
 
 if TYPE_CHECKING:
@@ -83,14 +83,22 @@ class PartCache:
             Path(path).unlink(missing_ok=True)
             total -= size
 
+    def forget_parts(self, files: Collection[str]) -> None:
+        """Whoever has rows removed wants them gone from here, too."""
+        for file in files:
+            (self._parts / file).unlink(missing_ok=True)
+
     def names(self) -> list[str]:
         return sorted(path.stem for path in self._manifests.glob("*.json")) if self._manifests.is_dir() else []
 
     def text(self, name: str) -> str | None:
+        """A whole manifest; a copy that is damaged counts as none."""
         try:
-            return (self._manifests / f"{name}.json").read_text(encoding="utf-8")
-        except (FileNotFoundError, ValueError):
+            text = (self._manifests / f"{name}.json").read_text(encoding="utf-8")
+            files_in(text)
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
+        return text
 
     def keep_text(self, name: str, text: str) -> None:
         write_atomically(self._manifests / f"{name}.json", text)
