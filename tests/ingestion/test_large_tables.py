@@ -20,15 +20,18 @@ from rowsmith.errors import RecipeError, SchemaError
 from rowsmith.ingestion.checks import run_checks
 from rowsmith.ingestion.hashes import Hashes, Sketch, apart, hashes_of
 from rowsmith.ingestion.infer import infer_schema
+from rowsmith.ingestion.profile import difference, profile
 from rowsmith.ingestion.table import Held, Holding, Table, chosen_rows
 from rowsmith.ingestion.whole_facts import infer_table
 from rowsmith.recipe import Recipe
 from rowsmith.schema import Schema
 from rowsmith.types import Finding, JsonObject
+from rowsmith.workflows.project import open_project
 from tests.ingestion.tables import recipe
 
 ROWS = 9_000
 HELD_ROWS = 2_000
+MOMENTS = ("mean", "deviation")
 
 
 @cache
@@ -128,6 +131,26 @@ def test_a_label_in_one_row_of_many() -> None:
     frame = pl.DataFrame({"x": np.arange(40_000) % 1000, "y": ["a"] * 39_999 + ["b"]})
     schema, held = looked_at(frame, recipe("y"), rows=500)
     assert schema.labels == ("a", "b") and held.positions is not None and held.positions[-1] == 39_999
+
+
+def test_a_profile_and_a_difference_are_those_of_all_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_project(tmp_path).snapshots
+    names = ["no", "amount", "town", "day", "late"]
+    before = store.add([table().select(names)], source="x")
+    after = store.add([table().select(names)[300:], table().select(names)[:20]], source="x")
+    whole, apart_whole = profile(store, before), difference(store, before, after)
+    monkeypatch.setattr("rowsmith.ingestion.table.HELD_BYTES", 60_000)
+    monkeypatch.setattr("rowsmith.ingestion.table.BATCH_ROWS", 1_000)
+    monkeypatch.setattr("rowsmith.ingestion.hashes.HELD", 500)
+    for one, other in zip(profile(store, before), whole, strict=True):
+        assert ("deciles" not in one) or (one.pop("sampled_rows") < 4_000 and len(one.pop("deciles")) == 9)
+        assert [one.pop(key, None) for key in MOMENTS] == pytest.approx([other.pop(key, None) for key in MOMENTS])
+        assert one == {key: value for key, value in other.items() if key != "deciles"}
+    told = difference(store, before, after)
+    assert told["rows"] == apart_whole["rows"] and told["rows"]["gone"] == 280
+    for one, other in zip(told["columns"], apart_whole["columns"], strict=True):
+        assert one["missing"] == other["missing"] and one.get("mean") == pytest.approx(other.get("mean"))
+        assert one["stability"] == pytest.approx(other["stability"], abs=0.1) and max(one["sampled_rows"]) < 4_000
 
 
 # -- in a process that may not grow ---------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from rowsmith.errors import RecipeError, SchemaError, SourceError
+from rowsmith.ingestion import join
 from rowsmith.recipe import Recipe
 from rowsmith.types import JsonObject
 from rowsmith.workflows.data import prune_data, used_by
@@ -65,6 +66,23 @@ def test_rows_do_not_multiply_unnoticed(tmp_path: Path, query: str) -> None:
         assert "people: person" in caught.value.received
     recipe = opened.recipe.changed(join={"may_multiply": True})
     assert take(opened.with_recipe(recipe)).snapshot.rows > 4
+
+
+@pytest.mark.parametrize("stretch", [1, 3, 1 << 19])
+def test_the_order_is_that_of_the_base_however_it_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stretch: int
+) -> None:
+    monkeypatch.setattr(join, "STRETCH_ROWS", stretch)
+    full = "SELECT l.id, l.sum, p.age FROM loans l FULL JOIN people p ON l.person = p.person"
+    opened = project(tmp_path, full, may_multiply=True)
+    people = pl.DataFrame({"person": ["b", "a", "a", "y"], "age": [50, 60, 61, 70]})
+    people.write_csv(tmp_path / "people.csv")
+    found = take(opened).snapshot
+    assert opened.snapshots.read(found).rows() == [
+        (1, 10, 60), (1, 10, 61), (2, 20, 50), (3, 30, 60), (3, 30, 61), (4, 40, None), (None, None, 70),
+    ]  # fmt: skip
+    with pytest.raises(SourceError, match='4 rows of "loans" become 6'):
+        take(opened.with_recipe(opened.recipe.changed(join={"may_multiply": False, "query": full})))
 
 
 def test_only_what_is_new_is_joined_again(tmp_path: Path) -> None:

@@ -48,14 +48,15 @@ def take_joined(project: Project, take: Take, *, on_progress: OnProgress) -> Ref
         for name, data in section.sources.items()
     }
     ids = {name: snapshot.id for name, snapshot in tables.items()}
-    key = feed_key("join", {"query": query, "base": base, "names": list(ids)})
+    may_multiply = section.may_multiply
+    key = feed_key("join", {"query": query, "base": base, "names": list(ids), "may_multiply": may_multiply})
     with project.feeds.locked(key):
         before = _last(project, key)
         if before is not None and before[1] == ids:
             return Refreshed(before[0], before[0], 0)
         on_progress(Progress("join", f"{len(tables)} tables, {tables[base].rows:,} rows of {base}"))
         with scratch() as folder:
-            joined = join(project.snapshots, tables, query, base=base, folder=folder, may_multiply=section.may_multiply)
+            joined = join(project.snapshots, tables, query, base=base, folder=folder, may_multiply=may_multiply)
             facts = {"format": "join", "query": query, "base": base, "joined": ids, "rows_of_base_lost": joined.lost}
             snapshot = project.snapshots.add(
                 expecting(joined.batches(), recipe.expect, now=project.now(), is_whole=True),
