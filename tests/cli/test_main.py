@@ -46,6 +46,7 @@ def test_the_commands_are_the_promised_ones() -> None:
         "verify",
         "audit",
         "sign",
+        "erase",
     ]
     assert {name: [function.__name__ for function in members] for _, name, _, members in GROUPS} == {
         "traffic": ["show", "shadow", "canary", "split", "stop"],

@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from rowsmith.cli import main
 from rowsmith.workflows.deploy import deploy
 from rowsmith.workflows.project import Project
+from rowsmith.workflows.promote import rollback
 from rowsmith.workflows.tracking import track
 from tests.serving.models import NAME, loans, make_project, register, train
 
@@ -89,8 +91,7 @@ def check_copies(project: Project, uri: str) -> None:
     second = register(project, train(seed=9))
     assert track(project, second, uri) == ""
     assert client.get_model_version_by_alias(NAME, "champion").tags["rowsmith.version"] == "2"
-    project.registry.rollback(NAME, reason="a test", actor="a test")
-    assert track(project, project.version("champion"), uri) == ""
+    rollback(replace(project, tracking_uri=uri), reason="a test")
     assert client.get_model_version_by_alias(NAME, "champion").tags["rowsmith.version"] == "1"
     assert len(client.search_model_versions(f"name='{NAME}'")) == 2
 
@@ -129,3 +130,11 @@ def test_a_promotion_ends_well_though_the_server_is_away(
     assert ended.value.code in (None, 0)
     assert "warning: MLflow at http://127.0.0.1:9" in capsys.readouterr().err
     assert project.version("champion").number == 1
+
+
+def test_whoever_changes_the_champion_is_warned(project: Project, caplog: pytest.LogCaptureFixture) -> None:
+    """By the same function, whether the command line or a program calls it."""
+    register(project, train(seed=9))
+    entry = rollback(replace(project, tracking_uri="http://127.0.0.1:9"))
+    assert entry.to_number == project.version("champion").number == 1
+    assert "MLflow at http://127.0.0.1:9 does not know of version 1" in caplog.text

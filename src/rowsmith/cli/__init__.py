@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
+from rowsmith.cli.output import show_warnings
 from rowsmith.errors import RowsmithError, SchemaError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         # A terminal that cannot show a bar or a tick gets a question mark, not an error.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    show_warnings()
     sys.exit(_run(arguments))
 
 

@@ -142,13 +142,11 @@ def promote(
     """
     from rowsmith.cli import documents, views
     from rowsmith.cli.output import answer
-    from rowsmith.cli.training import copy_to_mlflow
     from rowsmith.workflows.promote import promote as work
 
     opened = open_here(project, config)
     entry, gates = work(opened, version, reason=reason, force=force, actor=who("rowsmith promote"))
     answer({**documents.of_entry(entry), "gates": gates.to_dict()}, views.crowned, as_json=as_json)
-    copy_to_mlflow(opened, opened.registry.get(entry.name, entry.to_number))
 
 
 def rollback(
@@ -164,13 +162,11 @@ def rollback(
     """
     from rowsmith.cli import documents, views
     from rowsmith.cli.output import answer
-    from rowsmith.cli.training import copy_to_mlflow
     from rowsmith.workflows.promote import rollback as work
 
     opened = open_here(project, config)
     entry = work(opened, reason=reason, actor=who("rowsmith rollback"))
     answer(documents.of_entry(entry), views.crowned, as_json=as_json)
-    copy_to_mlflow(opened, opened.registry.get(entry.name, entry.to_number))
 
 
 def verify(

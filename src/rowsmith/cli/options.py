@@ -119,6 +119,7 @@ def open_here(project: Path, config: Path | None = None) -> Project:
         secret_files=settings.secret_files,
         snapshots_at=settings.snapshots,
         cache_mb=settings.cache_mb,
+        tracking_uri=settings.mlflow_tracking_uri,
     )
     if settings.cores and opened.recipe.train.cores is None:
         return with_recipe(opened, train={"cores": settings.cores})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,20 @@ def _console(*, error: bool) -> Console:
     stream = sys.stderr if error else sys.stdout
     width = None if stream.isatty() else WIDTH_WITHOUT_TERMINAL
     return Console(file=stream, width=width, highlight=False, soft_wrap=False)
+
+
+class _Warnings(logging.Handler):
+    """What was no reason to stop, on today's standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(f"warning: {record.getMessage()}", file=sys.stderr)
+
+
+def show_warnings() -> None:
+    """Show what workflows warn of while they go on."""
+    logger = logging.getLogger("rowsmith.tracking")
+    if not any(isinstance(handler, _Warnings) for handler in logger.handlers):
+        logger.addHandler(_Warnings(logging.WARNING))
 
 
 def answer(document: JsonObject, render: Callable[[JsonObject], Iterable[RenderableType]], *, as_json: bool) -> None:

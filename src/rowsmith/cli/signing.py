@@ -44,26 +44,14 @@ def sign(
     """
     from rowsmith.cli import access_views
     from rowsmith.cli.output import answer
-    from rowsmith.errors import UsageError
-    from rowsmith.registry.signature import make_key
-    from rowsmith.workflows import sign as work
+    from rowsmith.workflows.sign import vouch
 
-    given = [option for option in (key, new_key, check) if option is not None]
-    if len(given) != 1:
-        raise UsageError("give one of --key FILE, --new-key FILE and --check FILE")
     opened = open_here(project, config)
-    if check is not None:
-        found = opened.version(version)
-        work.check(opened, found, (check,))
-    else:
-        if new_key is not None:
-            opened.version(version)
-            make_key(new_key)
-        found = work.sign(opened, version, given[0], actor=who("rowsmith sign"))
+    done = vouch(opened, version, key=key, new_key=new_key, public_key=check, actor=who("rowsmith sign"))
     document = {
-        "name": found.name,
-        "version": found.number,
-        "signed": check is None,
-        "public_key": str(check or f"{given[0]}.pub"),
+        "name": done.version.name,
+        "version": done.version.number,
+        "signed": done.is_new,
+        "public_key": str(done.public_key),
     }
     answer(document, access_views.signed, as_json=as_json)

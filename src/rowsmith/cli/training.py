@@ -31,7 +31,6 @@ from rowsmith.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from rowsmith.registry.versions import Version
     from rowsmith.types import JsonObject
     from rowsmith.workflows.project import Project
     from rowsmith.workflows.run import Outcome
@@ -213,21 +212,8 @@ def finish(project: Project, outcome: Outcome, *, as_json: bool, wanted: bool, r
 
     told = {"trained": True, "read": read} if read else {}
     answer({**documents.of_outcome(outcome), **told}, views.outcome, as_json=as_json)
-    copy_to_mlflow(project, outcome.version)
     if wanted and not outcome.promoted:
         raise typer.Exit(REFUSED)
-
-
-def copy_to_mlflow(project: Project, version: Version) -> None:
-    """A version, and who is champion, into the tracking server that MLFLOW_TRACKING_URI names; a warning at worst."""
-    from rowsmith.settings import read_settings
-
-    uri = read_settings().mlflow_tracking_uri
-    if uri:
-        from rowsmith.workflows.tracking import track
-
-        if warning := track(project, version, uri):
-            typer.echo(f"warning: {warning}", err=True)
 
 
 def run_document(project: Project, version: Any) -> JsonObject:

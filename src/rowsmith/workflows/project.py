@@ -55,6 +55,8 @@ class Project:
     snapshots_at: str = ""
     """An address in object storage for snapshots; a folder in the store when empty."""
     cache_mb: int = CACHE_MB
+    tracking_uri: str = ""
+    """An MLflow tracking server that gets a copy of each version, and of who is champion; none when empty."""
 
     def now(self) -> datetime:
         """The time that is written down."""
@@ -200,6 +202,7 @@ def open_project(
     secret_files: Sequence[str | Path] = (),
     snapshots_at: str = "",
     cache_mb: int = CACHE_MB,
+    tracking_uri: str = "",
 ) -> Project:
     """The project in a folder. Its recipe is `config`, or `rowsmith.toml` where there is one, or the defaults.
 
@@ -207,6 +210,7 @@ def open_project(
     `environment` (os.environ, say) is where ${VARIABLE} in the recipe is looked up; ${file:PATH} reads files of
     the folder, and those of `secret_files`. `snapshots_at` is an address in
     object storage that keeps the snapshots; a folder in the store when empty, and at most `cache_mb` of copies of them.
+    `tracking_uri` names an MLflow tracking server that gets a copy of each version.
     Raises NotFoundError for a folder or recipe that does not exist, RecipeError for one that makes no sense.
     """
     root = Path(path).resolve()
@@ -232,4 +236,5 @@ def open_project(
         tuple(Path(file).absolute() for file in secret_files),
         snapshots_at,
         cache_mb,
+        tracking_uri,
     )

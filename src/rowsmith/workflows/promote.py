@@ -16,6 +16,7 @@ from rowsmith.workflows.challenge import Challenge, challenge
 from rowsmith.workflows.project import Project
 from rowsmith.workflows.run import DOCUMENT_FILE
 from rowsmith.workflows.sign import require_trust
+from rowsmith.workflows.tracking import follow
 from rowsmith.workflows.train import labelled_rows, metric_of
 from rowsmith.workflows.training_rows import rows_of
 
@@ -52,13 +53,16 @@ def promote(
         evidence=gates.to_dict(),
         over=rival.champion,
     )
+    follow(project, version)
     return entry, gates
 
 
 def rollback(project: Project, *, reason: str = "", actor: str = "rowsmith rollback") -> LedgerEntry:
     """Restore the champion before the present one. Raises NotFoundError where none came before."""
     version = project.version("champion")
-    return project.registry.rollback(version.name, reason=reason or "no reason given", actor=actor)
+    entry = project.registry.rollback(version.name, reason=reason or "no reason given", actor=actor)
+    follow(project, project.registry.get(entry.name, entry.to_number))
+    return entry
 
 
 def judge_version(project: Project, version: Version) -> tuple[GateReport, Challenge]:

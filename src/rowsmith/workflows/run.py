@@ -32,6 +32,7 @@ from rowsmith.workflows.ingest import Ingested, examine, stop_on_errors
 from rowsmith.workflows.inputs import keep_inputs
 from rowsmith.workflows.project import Project
 from rowsmith.workflows.reading import take_snapshot
+from rowsmith.workflows.tracking import follow
 from rowsmith.workflows.train import Fitted, deadline_of, fit, metric_of
 from rowsmith.workflows.training_rows import SAMPLE, TrainingRows, training_rows
 
@@ -155,6 +156,7 @@ def _conclude(
         except ChampionChanged:
             # Another run was quicker: its version is the one to be measured against.
             rival, gates = _face_champion(project, ingested, fitted, evaluation, metric)
+    follow(project, version)
     return Outcome(
         version=project.registry.get(version.name, version.number),
         folder=project.registry.folder(version),

@@ -1,12 +1,13 @@
 """Runs and versions in an MLflow tracking server, where this installation names one.
 
 It is a copy for people who look there: the registry of the project stays the one that counts, and nothing here ever
-fails a training or a promotion. Each function answers a warning, empty where all went well.
+fails a training or a promotion. What goes wrong is a warning.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
 import urllib.request
 from collections.abc import Mapping
@@ -17,8 +18,9 @@ from urllib.parse import urlsplit
 from rowsmith.errors import UsageError
 from rowsmith.registry.versions import Version
 from rowsmith.types import JsonObject
-from rowsmith.workflows.exports.mlflow import imported, pyfunc_parts, without_advice
 from rowsmith.workflows.project import Project
+
+logger = logging.getLogger("rowsmith.tracking")
 
 ALIAS = "champion"
 VERSION_TAG = "rowsmith.version"
@@ -29,9 +31,18 @@ RETRIES, TIMEOUT_SECONDS = 2, 30
 LONGEST_PARAMETER = 500
 
 
+def follow(project: Project, version: Version) -> None:
+    """Copy a version, and who is champion, where the project names a tracking server; a logged warning at worst."""
+    if project.tracking_uri and (warning := track(project, version, project.tracking_uri)):
+        logger.warning("%s", warning)
+
+
 def track(project: Project, version: Version, uri: str) -> str:
-    """Log a version as a run of the experiment that is called like it, register its model under the same name, and let
-    the alias `champion` point to the model of the reigning version."""
+    """The same to a server; answers a warning, empty where all went well.
+
+    Log a version as a run of the experiment that is called like it, register its model under the same name, and let
+    the alias `champion` point to the model of the reigning version.
+    """
     try:
         mlflow = _connected(uri)
         number = _registered(mlflow, version) or _log(mlflow, project, version)
@@ -48,6 +59,8 @@ def track(project: Project, version: Version, uri: str) -> str:
 
 def _connected(uri: str) -> Any:
     """MLflow, told where to go. Its own patience with a server that is away is minutes; ours is seconds."""
+    from rowsmith.workflows.exports.mlflow import imported
+
     mlflow = imported()
     from mlflow import environment_variables
 
@@ -73,6 +86,8 @@ def _registered(mlflow: Any, version: Version) -> str | None:
 
 
 def _log(mlflow: Any, project: Project, version: Version) -> str:
+    from rowsmith.workflows.exports.mlflow import pyfunc_parts, without_advice
+
     folder = project.registry.folder(version)
     tags = {VERSION_TAG: str(version.number), ARTIFACT_TAG: version.artifact_hash}
     lineage = {"rowsmith.snapshot": version.snapshot_id, "rowsmith.recipe": version.recipe_hash}
