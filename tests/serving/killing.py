@@ -1,6 +1,7 @@
 """A server under load that is killed again and again, and what its log holds afterwards.
 
-Every request carries a number of its own and is sent once. What came back with status 200 was acknowledged.
+Every row carries a number of its own and is sent once; half of the clients send one at a time, the others so many that
+they are kept as a table. What came back with status 200 was acknowledged.
 """
 
 from __future__ import annotations
@@ -23,14 +24,16 @@ from tests.serving.models import a_row
 START_SECONDS = 60.0
 CLIENTS = 4
 FIRST_NUMBER = 1000.0
+MANY = 40
 
 
 @dataclass
 class Load:
-    """Clients that ask without a pause. `acknowledged` has the number of each request that was answered, by id."""
+    """Clients that ask without a pause. `acknowledged` has the number of each row that was answered, by id."""
 
     address: str
     acknowledged: dict[str, float] = field(default_factory=dict)
+    answers: int = 0
     refused: int = 0
     problems: list[Exception] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count())
@@ -38,8 +41,8 @@ class Load:
     _threads: list[threading.Thread] = field(default_factory=list)
 
     def __enter__(self) -> Load:
-        for _ in range(CLIENTS):
-            thread = threading.Thread(target=self._ask)
+        for client in range(CLIENTS):
+            thread = threading.Thread(target=self._ask, args=(MANY if client % 2 else 1,))
             thread.start()
             self._threads.append(thread)
         return self
@@ -49,21 +52,23 @@ class Load:
         for thread in self._threads:
             thread.join()
 
-    def _ask(self) -> None:
+    def _ask(self, rows: int) -> None:
         try:
-            self._ask_on()
+            self._ask_on(rows)
         except Exception as problem:  # told by the test's own thread
             self.problems.append(problem)
 
-    def _ask_on(self) -> None:
+    def _ask_on(self, rows: int) -> None:
         while not self._stop.is_set():
             with httpx.Client(trust_env=False, timeout=30.0) as client, suppress(httpx.TransportError):
                 while not self._stop.is_set():
-                    number = FIRST_NUMBER + next(self._numbers)
-                    row = a_row(income=number)
-                    response = client.post(f"{self.address}/api/v1/predict", json={"row": row})
+                    numbers = [FIRST_NUMBER + next(self._numbers) for _ in range(rows)]
+                    asked = [a_row(income=number) for number in numbers]
+                    response = client.post(f"{self.address}/api/v1/predict", json={"rows": asked})
                     if response.status_code == 200:
-                        self.acknowledged[response.json()["predictions"][0]["id"]] = number
+                        ids = [answer["id"] for answer in response.json()["predictions"]]
+                        self.acknowledged.update(zip(ids, numbers, strict=True))
+                        self.answers += 1
                     else:
                         assert response.status_code == 503, response.text
                         self.refused += 1
@@ -78,9 +83,9 @@ def kill_workers(server: Server) -> None:
 
 
 def wait_for_answers(load: Load, more: int) -> None:
-    """Until so many more were acknowledged."""
-    goal, deadline = len(load.acknowledged) + more, time.monotonic() + START_SECONDS
-    while len(load.acknowledged) < goal:
+    """Until so many more requests were answered."""
+    goal, deadline = load.answers + more, time.monotonic() + START_SECONDS
+    while load.answers < goal:
         if load.problems:
             raise load.problems[0]
         if time.monotonic() > deadline:

@@ -74,8 +74,8 @@ class CategoryColumn:
             fill_by_different_values(series, out, self._numbers)
             return
         which = places.to_physical().to_numpy()
-        if places.null_count():
-            which = np.nan_to_num(which, nan=len(self.levels)).astype(np.int64)
+        if places.null_count():  # then they are floats
+            which = np.where(np.isnan(which), len(self.levels), which).astype(np.int64)
         out[:] = self._known[which]
 
     @cached_property
