@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
+from rowsmith.access.keys import KeyRole, KeyStore
 from rowsmith.monitoring.experiment import State
 from rowsmith.registry.traffic import Rule
 from rowsmith.serving.app import create_app
@@ -19,6 +20,7 @@ from rowsmith.serving.predictor import answer_rows
 from rowsmith.serving.services import KEY, Services
 from rowsmith.serving.shadows import Shadowed, Shadows
 from rowsmith.settings import Settings
+from rowsmith.storage import audit
 from rowsmith.types import JsonObject
 from rowsmith.workflows import traffic
 from rowsmith.workflows.project import Project
@@ -296,6 +298,67 @@ def test_the_page_and_the_api_show_the_rule_and_its_evidence(app: Flask, project
     assert "salt" not in client.get("/api/v1/traffic").text
 
 
+def test_a_rule_is_put_in_force_and_ended_over_http(app: Flask, project: Project, site: Services) -> None:
+    client = app.test_client()
+    rule = {"kind": "canary", "version": 2, "share": 0.25, "key": "city", "slow_ms": 80, "reason": "why not"}
+    begun = client.put("/api/v1/traffic", json=rule)
+    assert begun.status_code == 200, begun.text
+    event = begun.get_json()
+    assert (event["kind"], event["challenger"], event["reason"]) == ("canary", 2, "why not")
+    assert event["rule"] | {"share": 0.25, "key": "city", "slow_ms": 80} == event["rule"] and "salt" not in begun.text
+    assert event["actor"] == "anyone on this machine (API)"
+    assert client.get("/api/v1/traffic").get_json()["rule"]["position"] == event["position"]
+    assert client.put("/api/v1/traffic", json={"kind": "shadow", "version": 2}).get_json()["rule"]["share"] == 1.0
+    ended = client.post("/api/v1/traffic/stop", json={"reason": "enough"})
+    assert ended.status_code == 200 and ended.get_json()["kind"] == "stop"
+    assert client.post("/api/v1/traffic/stop", json={}).status_code == 404
+    assert project.traffic.rule(NAME) is None
+    actions = [line.action for line in audit.lines(project.database)]
+    assert actions[-3:] == ["traffic.canary", "traffic.shadow", "traffic.stop"]
+
+
+NONSENSE: list[tuple[JsonObject, int, str]] = [
+    ({}, 422, "/kind"),
+    ({"kind": "canary"}, 422, "/version"),
+    ({"kind": "coup", "version": 2}, 422, "/kind"),
+    ({"kind": "canary", "version": True}, 422, "/version"),
+    ({"kind": "canary", "version": "2"}, 422, "/version"),
+    ({"kind": "canary", "version": 2, "share": -1}, 422, "/share"),
+    ({"kind": "canary", "version": 2, "reason": 7}, 422, "/reason"),
+    ({"kind": "canary", "version": 2, "sahre": 0.5}, 422, "/sahre"),
+    ({"kind": "canary", "version": 2, "share": 1}, 422, "below 100"),
+    ({"kind": "canary", "version": 2, "alpha": 0.7}, 422, "below 0.5"),
+    ({"kind": "canary", "version": 1}, 422, "champion itself"),
+    ({"kind": "canary", "version": 99}, 404, "version"),
+]
+
+
+def test_a_rule_that_makes_no_sense(app: Flask, project: Project) -> None:
+    client = app.test_client()
+    for body, status, place in NONSENSE:
+        answer = client.put("/api/v1/traffic", json=body)
+        assert (answer.status_code, place in answer.text) == (status, True), (body, answer.text)
+    assert project.traffic.events(NAME) == ()
+
+
+def test_a_key_for_predictions_steers_nothing(project: Project) -> None:
+    secrets = {
+        role: KeyStore(project.database).create(role.label, role, actor="a test")[1]
+        for role in (KeyRole.PREDICT, KeyRole.OPERATE)
+    }
+    made = create_app(project, Settings(require_keys=True))
+    try:
+        for role, status in ((KeyRole.PREDICT, 403), (KeyRole.OPERATE, 200)):
+            headers = {"Authorization": f"Bearer {secrets[role]}"}
+            rule = {"kind": "shadow", "version": 2}
+            assert made.test_client().put("/api/v1/traffic", json=rule, headers=headers).status_code == status
+        assert project.traffic.events(NAME)[-1].actor == "key operate (API)"
+    finally:
+        closed(made)
+
+
 def test_without_a_model_there_is_nothing_to_see(empty_client: Any) -> None:
     assert empty_client.get("/traffic").status_code == 200
     assert empty_client.get("/api/v1/traffic").status_code == 404
+    assert empty_client.put("/api/v1/traffic", json={"kind": "shadow", "version": 2}).status_code == 404
+    assert empty_client.post("/api/v1/traffic/stop", json={}).status_code == 404

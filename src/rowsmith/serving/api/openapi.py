@@ -6,7 +6,7 @@ It describes our own API. The protocols of others (`protocols/`) are described b
 from __future__ import annotations
 
 from rowsmith.schema import Schema
-from rowsmith.serving.api import openapi_jobs
+from rowsmith.serving.api import openapi_jobs, openapi_traffic
 from rowsmith.serving.api.arrow import ARROW_TYPE
 from rowsmith.serving.api.openapi_parts import (
     FAULT,
@@ -82,6 +82,7 @@ def describe(served: Served, *, max_rows: int, asks_for_keys: bool) -> JsonObjec
                 **feedback(served.model, max_rows),
                 **_listings(),
                 **openapi_jobs.schemas(),
+                **openapi_traffic.schemas(),
                 "Problem": PROBLEM,
                 "Fault": FAULT,
             },
@@ -113,7 +114,7 @@ def _paths(schema: Schema) -> JsonObject:
         "/api/v1/models/{name}/versions": {
             "get": _get("versions", "Versions of a model", "Versions", 404, 503, parameters=(NAME,))
         },
-        "/api/v1/traffic": {"get": _get("traffic", "The traffic rule in force, and its evidence", "Traffic", 404, 503)},
+        **openapi_traffic.paths(),
         **openapi_jobs.paths(),
         "/health": {"get": _health()},
     }
@@ -187,6 +188,5 @@ def _listings() -> JsonObject:
     return {
         "Models": listing(models=array(listing(name=text, champion=number_or_none))),
         "Versions": listing(name=text, versions=array(version)),
-        "Traffic": {"type": "object"},
         "Health": {"type": "object", "properties": health | optional, "required": list(health)},
     }
