@@ -13,6 +13,8 @@ from rowsmith.ingestion.snapshot import Snapshot, SnapshotStore
 from rowsmith.types import Array, Rows
 
 BATCH_ROWS = 1 << 17
+BATCH_CELLS = 1 << 21
+LEAST_BATCH_ROWS = 1 << 10
 HELD_BYTES = 64_000_000
 """A table of no more than this is looked at as a whole."""
 LEAST_ROWS = 100
@@ -45,10 +47,12 @@ class Table:
         return Table(self.rows, lambda: (function(batch) for _, batch in self.batches()))
 
     def batches(self) -> Iterator[tuple[int, pl.DataFrame]]:
-        """Batches of at most `BATCH_ROWS`, with the number of their first row; one at least, if it is empty."""
+        """Batches of at most `BATCH_ROWS` (fewer of a wide table), with the number of their first row; one at least,
+        if it is empty."""
         start = 0
         for batch in self.again():
-            for piece in batch.iter_slices(BATCH_ROWS) if batch.height else [batch]:
+            rows = min(BATCH_ROWS, max(BATCH_CELLS // max(batch.width, 1), LEAST_BATCH_ROWS))
+            for piece in batch.iter_slices(rows) if batch.height else [batch]:
                 yield start, piece
                 start += piece.height
 

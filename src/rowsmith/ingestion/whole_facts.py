@@ -71,7 +71,7 @@ def infer_table(
 def _hold(table: Table, holding: Holding) -> tuple[Held, dict[str, TalliedFacts]]:
     """Rows to look at; and raw facts of all of them, which nobody counts while the table may yet turn out small."""
     raw: dict[str, TalliedFacts] = {}
-    others: dict[str, _Other] = {}
+    others = _Others()
     waiting: list[tuple[int, pl.DataFrame]] = []
     for start, batch in table.batches():
         holding.see(start, batch)
@@ -81,28 +81,32 @@ def _hold(table: Table, holding: Holding) -> tuple[Held, dict[str, TalliedFacts]
         for first, one in waiting:
             for series in map(plain, one.iter_columns()):
                 raw.setdefault(series.name, TalliedFacts(one.width)).see(series)
-                others.setdefault(series.name, _Other()).see(first, series, one)
+            others.see(first, one)
         waiting = []
     held = holding.held()
-    if not held.is_whole and (found := [other.row for other in others.values() if other.row is not None]):
-        held = held.with_rows(*_joined(found))
-    return held, raw
+    return (held if held.is_whole or not others.found else held.with_rows(*_joined(others.found))), raw
 
 
-class _Other:
-    """The first row of a column that has another value than the first of all: a sample may know only one of them."""
+class _Others:
+    """For each column the first row with another value than the first of all: a sample may know only one of them."""
 
     def __init__(self) -> None:
-        self.row: tuple[Rows, pl.DataFrame] | None = None
-        self._first: pl.Series | None = None
+        self.found: list[tuple[Rows, pl.DataFrame]] = []
+        self._first: dict[str, pl.Series] = {}
+        self._done: set[str] = set()
 
-    def see(self, start: int, series: pl.Series, batch: pl.DataFrame) -> None:
-        if self.row is not None or not len(series):
+    def see(self, start: int, batch: pl.DataFrame) -> None:
+        if not batch.height:
             return
-        self._first = series.head(1) if self._first is None else self._first
-        places = series.ne_missing(self._first).arg_true().head(1).to_numpy().astype(np.int64)
-        if len(places):
-            self.row = places + start, batch[places]
+        found: set[int] = set()
+        for series in map(plain, (batch[name] for name in batch.columns if name not in self._done)):
+            first = self._first.setdefault(series.name, pl.Series(series.head(1).to_list(), dtype=series.dtype))
+            if len(place := series.ne_missing(first).arg_true().head(1)):
+                found.add(int(place[0]))
+                self._done.add(series.name)
+        if found:
+            places = np.array(sorted(found), dtype=np.int64)
+            self.found.append((places + start, batch[places]))
 
 
 def plain(series: pl.Series) -> pl.Series:
