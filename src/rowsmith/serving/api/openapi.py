@@ -8,6 +8,7 @@ from __future__ import annotations
 from rowsmith.schema import Schema
 from rowsmith.serving.api import openapi_jobs, openapi_traffic
 from rowsmith.serving.api.arrow import ARROW_TYPE
+from rowsmith.serving.api.audit import LINES, MAX_LINES
 from rowsmith.serving.api.openapi_parts import (
     FAULT,
     PROBLEM,
@@ -116,6 +117,7 @@ def _paths(schema: Schema) -> JsonObject:
         },
         **openapi_traffic.paths(),
         **openapi_jobs.paths(),
+        "/api/v1/audit": {"get": _audit()},
         "/health": {"get": _health()},
     }
 
@@ -165,6 +167,16 @@ def _get(operation: str, summary: str, name: str, *errors: int, parameters: tupl
     }
 
 
+def _audit() -> JsonObject:
+    limit = {
+        "name": "limit",
+        "in": "query",
+        "description": "How many lines",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_LINES, "default": LINES},
+    }
+    return _get("audit", "The latest changes, the oldest first (role admin)", "Audit", 422, 503, parameters=(limit,))
+
+
 def _health() -> JsonObject:
     found = _get("health", "Whether the server lives and has a model", "Health")
     found["responses"]["503"] = answer("There is no model to answer yet", "Health")
@@ -183,10 +195,19 @@ def _listings() -> JsonObject:
         artifact=text,
         champion={"type": "boolean"},
     )
+    line = listing(
+        position=number,
+        time={"type": "string", "format": "date-time"},
+        actor=text,
+        action=text,
+        subject=text,
+        details={"type": "object"},
+    )
     health: JsonObject = {"live": {"type": "boolean"}, "ready": {"type": "boolean"}}
     optional = {"model": text, "version": number, "fault": text}
     return {
         "Models": listing(models=array(listing(name=text, champion=number_or_none))),
         "Versions": listing(name=text, versions=array(version)),
+        "Audit": listing(lines=array(line)),
         "Health": {"type": "object", "properties": health | optional, "required": list(health)},
     }

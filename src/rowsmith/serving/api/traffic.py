@@ -50,7 +50,7 @@ def begin(site: Services, environ: WSGIEnvironment) -> Reply:
         raise Problem("invalid-request", "this is no rule of traffic", errors=faults)
     kind = document.pop("kind")
     version = document.pop("version")
-    options = {"share": SHARES[kind]} | document
+    options: JsonObject = {"share": SHARES[kind]} | document
     try:
         event = traffic.begin(site.project, kind, version, actor=_actor(environ), **options)
     except UsageError as problem:
