@@ -109,9 +109,10 @@ class SnapshotStore:
         with (
             self.filling() as folder,
             Behind("rowsmith-hash", waiting=2) as hashing,
+            Behind("rowsmith-sync") as syncing,
             Behind("rowsmith-write") as writing,
         ):
-            writer = _Writer(folder, before, self._tail(before), source, hashing, writing)
+            writer = _Writer(folder, before, self._tail(before), source, hashing, writing, syncing)
             told = Told(expected_rows, on_progress)
             for batch in batches:
                 writer.write(batch)
@@ -264,6 +265,7 @@ class _Writer:
         source: str,
         hashing: Behind,
         writing: Behind,
+        syncing: Behind,
     ) -> None:
         self._folder = folder
         self._parent = parent
@@ -271,7 +273,8 @@ class _Writer:
         self._parts = list(parent.parts) if parent else []
         self._types: dict[str, pl.DataType] | None = None
         self._hash: RowHash | None = None
-        self._hashing, self._writing = hashing, writing
+        # To wait for the disk is work of its own: the next part is packed meanwhile.
+        self._hashing, self._writing, self._syncing = hashing, writing, syncing
         if parent is not None and tail is not None:
             self._begin(dict(tail.schema))
             assert self._hash is not None
@@ -279,6 +282,7 @@ class _Writer:
         self._buffer: list[pl.DataFrame] = []
         self._buffered_bytes = 0
         self._buffered_rows = 0
+        self._written = 0
         self.rows = 0
 
     def write(self, batch: pl.DataFrame) -> None:
@@ -300,6 +304,7 @@ class _Writer:
         self._flush()
         self._hashing.finish()
         self._writing.finish()
+        self._syncing.finish()
         return Snapshot(
             id=self._hash.hexdigest(),
             rows=self._hash.rows,
@@ -324,7 +329,15 @@ class _Writer:
         self._buffer, self._buffered_bytes, self._buffered_rows = [], 0, 0
 
     def _write(self, batches: Sequence[pl.DataFrame]) -> None:
-        self._parts.append(write_part(self._folder, pl.concat(batches)))
+        frame = pl.concat(batches)
+        # Two are here at a time: one that is written, and one that goes to the disk.
+        self._written += 1
+        path = self._folder / f"part-{self._written % 2}"
+        _pack(frame, path)
+        self._syncing.do(self._sync, path, frame.height)
+
+    def _sync(self, path: Path, rows: int) -> None:
+        self._parts.append(_named(path, rows))
 
 
 class Told:
@@ -350,11 +363,20 @@ class Told:
 def write_part(folder: Path, frame: pl.DataFrame) -> Part:
     """Write rows into `folder` under the hash of the file, which is on the disk when this returns."""
     path = folder / "part"
+    _pack(frame, path)
+    return _named(path, frame.height)
+
+
+def _pack(frame: pl.DataFrame, path: Path) -> None:
     frame.write_parquet(path, compression="zstd", compression_level=COMPRESSION_LEVEL)
+
+
+def _named(path: Path, rows: int) -> Part:
+    """The file, once it is on the disk, under the hash of its bytes."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
-    part = Part(sha256_of_file(path), frame.height, path.stat().st_size)
-    os.replace(path, folder / f"{part.sha256}.parquet")
+    part = Part(sha256_of_file(path), rows, path.stat().st_size)
+    os.replace(path, path.with_name(f"{part.sha256}.parquet"))
     return part
 
 
