@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import UTC, date, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 import polars as pl
 import psycopg
 import pytest
 
-from rowsmith.errors import RecipeError, RowsmithError, SourceError
+from rowsmith.errors import RecipeError, RowsmithError, SourceError, StorageError
 from rowsmith.ingestion.sources import Context, Secrets, read_batches, read_frame
 from rowsmith.ingestion.sources.databases.question import Dialect, question_of
+from rowsmith.ingestion.sources.databases.server import Connection
 from rowsmith.recipe_data import DataSection
+from rowsmith.workflows.project import open_project
+from rowsmith.workflows.reading import take
 from tests.servers import MariaServer, PostgresServer
 
 PASSWORD = PostgresServer.password
@@ -229,9 +236,54 @@ def test_mariadb_queries_and_faults(mariadb: MariaServer, maria_loans: str) -> N
     assert read(maria_loans, query=query, params={"most": 1, "text": "o'r\\k"}).rows() == [(1, "o'r\\k", "100%")]
     assert "this user or this password" in refused(maria_loans.replace("${SECRET}", "hushhush"), table="loans").what
     assert "no such database" in refused(maria_loans.replace("/test_", "/none_"), table="loans").what
-    # This server has no certificate at all.
-    with_tls = f"{maria_loans}?ssl_ca=/etc/ssl/certs/ca-certificates.crt"
-    assert "about encryption" in refused(with_tls, table="loans").what
+
+
+@pytest.mark.mariadb
+def test_mariadb_over_tls(mariadb: MariaServer, maria_loans: str) -> None:
+    if mariadb.certificate is None:
+        pytest.skip("no openssl to make a certificate with")
+    state = {"query": "SELECT VARIABLE_VALUE AS v FROM information_schema.SESSION_STATUS WHERE VARIABLE_NAME = :name"}
+    known = f"{maria_loans}?ssl_ca={mariadb.certificate}"
+    assert read(known, **state, params={"name": "Ssl_version"})["v"][0].startswith("TLS")
+    assert read(known, table="loans").height == 1000
+    unknown = f"{maria_loans}?ssl_ca=/etc/ssl/certs/ca-certificates.crt"
+    other_name = known.replace("127.0.0.1", "localhost")
+    for address in (unknown, other_name):
+        problem = refused(address, table="loans")
+        assert "certificate of the server does not verify" in problem.what
+
+
+@pytest.mark.mariadb
+def test_a_server_may_not_ask_for_files_of_its_client(mariadb: MariaServer, maria_loans: str) -> None:
+    connection = Connection(f"{maria_loans}?local_infile=1".replace("${SECRET}", quote(PASSWORD, safe="")), context())
+    try:
+        assert connection.is_pymysql and not connection._driver._local_infile
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("most", [2_000, 200_000])
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """While rows are kept aside until their types are known, and while parts are written."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    with closing(sqlite3.connect(tmp_path / "t.db")) as database, database:
+        database.execute("CREATE TABLE t (a, b)")
+        database.executemany("INSERT INTO t VALUES (?, ?)", ((i, os.urandom(20).hex()) for i in range(30_000)))
+    (tmp_path / "rowsmith.toml").write_text('[data]\nsource = "t.db"\n[data.sql]\ntable = "t"\n')
+    project = open_project(tmp_path)
+    kept = project.snapshots.add([pl.DataFrame({"a": [1]})], source="before")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        with pytest.raises((SourceError, StorageError)) as caught:
+            take(project)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "File too large" in str(caught.value)
+    assert project.snapshots.list() == (kept,)
+    assert not any((tmp_path / ".rowsmith" / "snapshots" / "incoming").iterdir())
+    assert take(project).snapshot.rows == 30_000
 
 
 @pytest.mark.mariadb
