@@ -23,7 +23,9 @@ from rowsmith.ingestion.keeping.cache import PartCache
 from rowsmith.ingestion.snapshot import Snapshot, SnapshotStore
 from rowsmith.ingestion.sources.objects import connection
 from rowsmith.ingestion.sources.objects.keys import Place
-from rowsmith.settings import read_settings
+from rowsmith.serving.app import create_app
+from rowsmith.settings import Settings, read_settings
+from rowsmith.workflows.project import open_project
 from tests.cli.conftest import Command, rowsmith
 from tests.contracts.part_places import BucketPlace
 from tests.ingestion.tables import people
@@ -297,6 +299,9 @@ def test_every_command_works_on_it(in_bucket: BucketPlace, rowsmith: Command, tm
     assert rowsmith("data", "card", *here).json["recordSet"]
     assert [item["id"] for item in rowsmith("data", "prune", *here).json["removed"]] == [first["id"]]
     assert not (tmp_path / ".rowsmith" / "snapshots").exists()
+    pages = create_app(open_project(tmp_path, snapshots_at=in_bucket.address), Settings()).test_client()
+    newest = listed["snapshots"][0]["id"]
+    assert newest[:12] in pages.get("/data").text and newest in pages.get(f"/data/{newest[:12]}").text
     # Another machine finds it, reads it, and cannot take it away.
     there = tmp_path / "there"
     there.mkdir()
