@@ -12,7 +12,6 @@ Needs wrk (a Debian package). A Python of a peer needs lightgbm beside mlflow or
 from __future__ import annotations
 
 import argparse
-import io
 import shutil
 import statistics
 import subprocess
@@ -20,16 +19,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
 import polars as pl
 from load import Load, apply
 from plain_model import make_plain
-from rich.console import Console
-from rich.table import Table
+from results import Row, show
+from tables import ROWS_AT_ONCE, Bodies, bodies_of, table_of
 
 from servers import Running, free_port, rowsmith, running
 
@@ -38,50 +35,6 @@ JSON = {"Content-Type": "application/json"}
 ARROW_TYPE = "application/vnd.apache.arrow.stream"
 ARROW = {"Content-Type": ARROW_TYPE, "Accept": ARROW_TYPE}
 PREDICT = "/api/v1/predict"
-ROWS_AT_ONCE = 1000
-BODIES = 200
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the table; `good` is None where there is no bar."""
-
-    what: str
-    figure: str
-    bar: str = ""
-    good: bool | None = None
-
-
-@dataclass(frozen=True)
-class Bodies:
-    """Rows of the table in the forms that they are sent in."""
-
-    one: list[bytes]
-    many: list[bytes]
-    arrow: list[bytes]
-    split: list[bytes]
-    bento: list[bytes]
-
-
-def bodies_of(table: pl.DataFrame, target: str) -> Bodies:
-    rows = table.drop(target).sample(min(table.height, 20_000), shuffle=True, seed=0)
-    single = [rows.row(i % rows.height, named=True) for i in range(BODIES)]
-    parts = [pl.concat([rows] * (ROWS_AT_ONCE // rows.height + 1)).sample(ROWS_AT_ONCE, seed=i) for i in range(5)]
-    return Bodies(
-        one=[orjson.dumps({"row": row}) for row in single],
-        many=[orjson.dumps({"rows": part.to_dicts()}) for part in parts],
-        arrow=[_stream(part) for part in parts],
-        split=[
-            orjson.dumps({"dataframe_split": {"columns": list(row), "data": [list(row.values())]}}) for row in single
-        ],
-        bento=[orjson.dumps({"rows": [row]}) for row in single],
-    )
-
-
-def _stream(frame: pl.DataFrame) -> bytes:
-    sink = io.BytesIO()
-    frame.write_ipc_stream(sink, compat_level=pl.CompatLevel.oldest())
-    return sink.getvalue()
 
 
 class Bench:
@@ -193,20 +146,6 @@ def _pipeline(python: str, peer: str, table: Path, target: str, place: Path) -> 
     return [python, str(HERE / "peers" / "pipeline.py"), peer, str(table), target, str(place)]
 
 
-def table_of(options: argparse.Namespace, folder: Path) -> Path:
-    if options.data:
-        return Path(options.data).resolve()
-    from sklearn.datasets import load_breast_cancer
-
-    data = load_breast_cancer(as_frame=True)
-    columns = {str(name).replace(" ", "_"): data.data[name].to_numpy() for name in data.data}
-    labels = [str(data.target_names[code]) for code in data.target]
-    path = folder / "table.parquet"
-    pl.DataFrame({**columns, "diagnosis": labels}).write_parquet(path)
-    options.target = "diagnosis"
-    return path
-
-
 def champion_of(options: argparse.Namespace, table: Path, folder: Path) -> Path:
     if options.champion:
         return Path(options.champion).resolve()
@@ -244,14 +183,6 @@ def measure(options: argparse.Namespace, folder: Path) -> tuple[list[Row], int]:
             megabytes = server.worker_megabytes()
         rows += measure_size("champion", starts_of(root, bodies.one[0], options.repeats), megabytes)
     return rows, bench.failed
-
-
-def show(rows: Sequence[Row], failed: int) -> None:
-    table = Table("what", "figure", "bar", "")
-    for row in rows:
-        table.add_row(row.what, row.figure, row.bar, {True: "yes", False: "NO", None: ""}[row.good])
-    table.add_row("requests that failed", str(failed), "0", "yes" if failed == 0 else "NO")
-    Console(width=110).print(table)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ request = function()
   turn = turn %% #bodies + 1
   return wrk.format("POST", "%(path)s", headers, bodies[turn])
 end
+%(delay)s
 done = function(summary, latency, requests)
   local errors = summary.errors
   print(string.format(
@@ -30,6 +31,12 @@ done = function(summary, latency, requests)
     errors.connect + errors.read + errors.write + errors.status + errors.timeout))
 end
 """
+
+
+DELAY = """
+delay = function() return math.floor(math.random() * 2 * %f + math.random()) end
+"""
+"""wrk takes whole milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +57,13 @@ def apply(
     connections: int,
     seconds: float,
     headers: Mapping[str, str],
+    pause: float = 0.0,
 ) -> Load:
-    """Send the bodies in turn over so many connections."""
+    """Send the bodies in turn over so many connections, each of which waits between an answer and its next request.
+
+    `pause` is the mean of these waits in milliseconds; they are uniform between 0 and its double. They count for the
+    rate, and not for the times of the answers.
+    """
     with tempfile.TemporaryDirectory() as folder:
         places = []
         for number, body in enumerate(bodies):
@@ -61,7 +73,9 @@ def apply(
         listing, script = Path(folder) / "bodies", Path(folder) / "load.lua"
         listing.write_text("\n".join(places))
         lua_headers = ", ".join(f'["{name}"] = "{value}"' for name, value in headers.items())
-        script.write_text(SCRIPT % {"list": listing, "headers": lua_headers, "path": path})
+        script.write_text(
+            SCRIPT % {"list": listing, "headers": lua_headers, "path": path, "delay": DELAY % pause if pause else ""}
+        )
         threads = min(connections, 2)
         command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "20s", "-s", str(script)]
         done = subprocess.run([*command, address], capture_output=True, text=True, check=True)

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -31,14 +32,24 @@ class Running:
 
     def worker_megabytes(self) -> float:
         """Of the largest worker process (resident set)."""
-        children = psutil.Process(self.process.pid).children(recursive=True)
-        sizes = []
-        for child in children:
+        return max(self.megabytes().values())
+
+    def megabytes(self) -> dict[int, float]:
+        """Resident set of each worker, by its process id: of what listens below the process, or else of itself."""
+        port = int(self.address.rsplit(":", 1)[1])
+        root = psutil.Process(self.process.pid)
+        sizes = {}
+        for child in root.children(recursive=True):
             try:
-                sizes.append(child.memory_info().rss / 1e6)
+                if any(place.status == psutil.CONN_LISTEN and place.laddr.port == port for place in _sockets(child)):
+                    sizes[child.pid] = child.memory_info().rss / 1e6
             except psutil.Error:
                 continue
-        return max(sizes, default=psutil.Process(self.process.pid).memory_info().rss / 1e6)
+        return sizes or {root.pid: root.memory_info().rss / 1e6}
+
+
+def _sockets(process: psutil.Process) -> Any:
+    return process.net_connections(kind="inet")
 
 
 @contextmanager

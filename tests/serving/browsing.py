@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 START = """
 import json
 import sys
@@ -85,6 +87,13 @@ class Server:
             raise AssertionError(f"the server did not start: {self.complaints()}")
         self.port = int(self.address.rsplit(":", 1)[1])
 
+    def workers(self) -> list[psutil.Process]:
+        """The processes that answer: forked from one that has imported the application."""
+        return [worker for server in self.fork_servers() for worker in children_of(server)]
+
+    def fork_servers(self) -> list[psutil.Process]:
+        return [child for child in children_of(psutil.Process(self.process.pid)) if _forks(child)]
+
     def stop(self, how: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
         """The exit status, and what was written to standard error."""
         self.process.send_signal(how)
@@ -98,6 +107,21 @@ class Server:
     def complaints(self) -> str:
         """What was written to standard error so far."""
         return self._complaints.read_text(encoding="utf-8", errors="replace")
+
+
+def children_of(process: psutil.Process) -> list[psutil.Process]:
+    """None of a process that has just ended."""
+    try:
+        return list(process.children())
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _forks(process: psutil.Process) -> bool:
+    try:
+        return "multiprocessing.forkserver" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import httpx
-import psutil
 
 from tests.serving.browsing import Server
 from tests.serving.models import a_row
@@ -77,9 +76,8 @@ class Load:
 
 
 def kill_workers(server: Server) -> None:
-    for child in psutil.Process(server.process.pid).children():
-        if "resource_tracker" not in " ".join(child.cmdline()):
-            child.kill()
+    for worker in server.workers():
+        worker.kill()
 
 
 def wait_for_answers(load: Load, more: int) -> None:

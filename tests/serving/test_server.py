@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
-import psutil
 import pytest
 
 from rowsmith.access.keys import KeyRole, KeyStore
@@ -50,10 +49,6 @@ def eventually(true: Callable[[], bool]) -> bool:
     return False
 
 
-def workers_of(server: Server) -> list[psutil.Process]:
-    return [child for child in psutil.Process(server.process.pid).children() if _works(child)]
-
-
 def answers(client: httpx.Client, server: Server) -> bool:
     """Whether anybody listens: the address is told once the first worker does, and that one may be dead by now."""
     try:
@@ -62,20 +57,12 @@ def answers(client: httpx.Client, server: Server) -> bool:
         return False
 
 
-def _works(process: psutil.Process) -> bool:
-    """Whether it is a spawned worker, and not one that has just died."""
-    try:
-        return "spawn_main" in " ".join(process.cmdline())
-    except psutil.Error:
-        return False
-
-
 @pytest.mark.parametrize("kind", ["granian", "waitress"])
 def test_it_answers_once_it_says_so_and_ends_cleanly(root: Path, client: httpx.Client, kind: str) -> None:
     server = Server(root, kind=kind)
     response = client.post(f"{server.address}/api/v1/predict", json={"row": a_row()})
     assert response.status_code == 200
-    processes = workers_of(server)
+    processes = server.workers()
     assert len(processes) == (2 if kind == "granian" else 0)
     status, errors = server.stop()
     assert status == 0, errors
@@ -103,16 +90,26 @@ def test_counters_add_up_over_the_workers(root: Path, client: httpx.Client) -> N
 @pytest.mark.slow
 def test_a_worker_that_dies_is_replaced(root: Path, client: httpx.Client) -> None:
     with running(root) as server:
-        old = workers_of(server)
+        old = server.workers()
         old[0].kill()
-        assert eventually(lambda: len(workers_of(server)) == 2 and old[0] not in workers_of(server))
+        assert eventually(lambda: len(server.workers()) == 2 and old[0] not in server.workers())
+        assert eventually(lambda: answers(client, server))
+
+
+@pytest.mark.slow
+def test_workers_are_replaced_with_the_process_that_they_were_forked_from(root: Path, client: httpx.Client) -> None:
+    with running(root) as server:
+        old, forking = server.workers(), server.fork_servers()
+        forking[0].kill()
+        assert eventually(lambda: len(server.workers()) == 2 and forking[0] not in server.fork_servers())
+        assert eventually(lambda: not any(worker.is_running() for worker in old))
         assert eventually(lambda: answers(client, server))
 
 
 @pytest.mark.slow
 def test_workers_end_with_a_parent_that_was_killed_and_the_port_is_free_again(root: Path, client: httpx.Client) -> None:
     server = Server(root)
-    processes = workers_of(server)
+    processes = server.workers()
     server.stop(signal.SIGKILL)
     with running(root, port=server.port) as again:
         assert again.port == server.port
@@ -283,8 +280,8 @@ def test_the_log_of_a_running_server_is_json_with_ids_and_no_values(root: Path, 
         client.post(f"{server.address}/api/v1/predict", json={"row": row}, headers=headers).raise_for_status()
     refused = client.post(f"{server.address}/api/v1/predict", json={"row": {"age": "Zwiebelkuchen-77"}})
     assert refused.status_code == 422
-    workers_of(server)[0].kill()
-    assert eventually(lambda: len(workers_of(server)) == 2)
+    server.workers()[0].kill()
+    assert eventually(lambda: len(server.workers()) == 2)
     _, errors = server.stop()
     lines = [json.loads(line) for line in errors.splitlines()]
     asked = [line for line in lines if line["logger"] == "rowsmith.requests" and line["status"] == 200]

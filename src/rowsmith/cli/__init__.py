@@ -31,6 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _run(arguments: Sequence[str]) -> int:
+    if "serve" in arguments[:1] and not {"-h", "--help"} & set(arguments):
+        from rowsmith.serving import preloading
+
+        preloading.begin()  # as early as can be: it takes longer than all that comes before a server starts
     import typer
 
     from rowsmith.cli.app import app

@@ -165,14 +165,12 @@ def serve_project(
     `given` are settings that the command line named; those that are None come from the environment.
     """
     from rowsmith.cli import views
-    from rowsmith.cli.interruption import hear_ctrl_c
     from rowsmith.cli.output import answer, stderr
     from rowsmith.serving.server import serve as work
     from rowsmith.settings import read_settings
 
     settings = read_settings()
     settings = replace(settings, **{name: value for name, value in given.items() if value is not None})
-    hear_ctrl_c()
     work(
         project,
         settings,

@@ -57,7 +57,7 @@ class Explanation:
 
 
 def background(test: TestSet, ranked: Sequence[str]) -> JsonObject:
-    """What `explain_row` needs, to be stored with the version: encoded rows, and the columns worth naming.
+    """What an `Explainer` needs, to be stored with the version: encoded rows, and the columns worth naming.
 
     No row of the data can be read back from them: the values of each column are drawn on their own. Of many such
     rows those are kept whose answers lie closest to answers for real rows, evenly spread from lowest to highest,
@@ -87,36 +87,75 @@ def _like(real: Scores2D, mixed: Scores2D) -> list[int]:
     return found
 
 
-def explain_row(
-    model: TrainedModel, row: Mapping[str, Any], stored: JsonObject, *, evaluations: int = EVALUATIONS, seed: int = 0
-) -> Explanation:
-    """Explain the answer that `model.predict_row(row)` gives; the same row gives the same explanation.
+class Explainer:
+    """Explains the answers that `model.predict_row` gives; the same row gets the same explanation.
 
-    `stored` is what `background` made. The price is about `evaluations` rows of a batch prediction. Raises
-    SchemaError as `predict_row` does.
+    `stored` is what `background` made. What does not depend on the row (the orders of the walks, and what the model
+    says of their starts) is worked out once. Safe for any number of threads.
     """
-    vector = model.encoder.encode_row(model.conformer.row(row).row)
-    scores = model.scores_row(vector)
-    output = _explained_output(model, scores)
-    players = _players(model, stored["columns"])
-    start = _rows_of(stored, len(vector))
-    walks = 2 * max(evaluations // (2 * (len(players) + 1)), 1)
-    orders = _orders(len(players), walks, np.random.default_rng(seed))
-    starts = _starts(start, vector, walks)
-    path = _paths(vector, starts, orders, list(players.values()))
-    answers = _answers(model, path.reshape(-1, len(vector)), output).reshape(walks, len(players) + 1)
-    steps = np.zeros((walks, len(players)))
-    np.put_along_axis(steps, orders, np.diff(answers, axis=1), axis=1)
-    contributions = [
-        Contribution(name, float(amount)) for name, amount in zip(players, steps.mean(axis=0), strict=True)
-    ]
-    return Explanation(
-        label=model.labels[output] if model.labels else None,
-        answer=float(scores[output]),
-        base=float(answers[:, 0].mean()),
-        contributions=tuple(sorted(contributions, key=lambda item: -abs(item.amount))),
-        walks=walks,
-    )
+
+    def __init__(
+        self, model: TrainedModel, stored: JsonObject, *, evaluations: int = EVALUATIONS, seed: int = 0
+    ) -> None:
+        """An explanation asks the model about at most `evaluations` rows."""
+        self._model = model
+        players = _players(model, stored["columns"])
+        self._names = list(players)
+        self.walks = 2 * max(evaluations // (2 * (len(players) + 1)), 1)
+        width = len(model.encoder.features)
+        self._orders = _orders(len(players), self.walks, np.random.default_rng(seed))
+        self._owners = np.empty(width, dtype=np.int64)
+        for player, positions in enumerate(players.values()):
+            self._owners[positions] = player
+        self._is_set = _is_set(self._orders, self._owners)
+        rows = _rows_of(stored, width)
+        self._starts = _starts(rows, self.walks) if len(rows) else None
+        # Two walks share a start.
+        self._at_starts = None if self._starts is None else np.repeat(model.scores(self._starts[::2]), 2, axis=0)
+
+    def explain(self, row: Mapping[str, Any]) -> Explanation:
+        """Raises SchemaError as `predict_row` does."""
+        model = self._model
+        vector = model.encoder.encode_row(model.conformer.row(row).row)
+        scores = model.scores_row(vector)
+        output = _explained_output(model, scores)
+        answers = self._along_the_walks(vector, scores, output)
+        steps = np.zeros((self.walks, len(self._names)))
+        np.put_along_axis(steps, self._orders, np.diff(answers, axis=1), axis=1)
+        contributions = [
+            Contribution(name, float(amount)) for name, amount in zip(self._names, steps.mean(axis=0), strict=True)
+        ]
+        return Explanation(
+            label=model.labels[output] if model.labels else None,
+            answer=float(scores[output]),
+            base=float(answers[:, 0].mean()),
+            contributions=tuple(sorted(contributions, key=lambda item: -abs(item.amount))),
+            walks=self.walks,
+        )
+
+    def _along_the_walks(self, vector: Matrix, scores: Vector, output: int) -> Array:
+        """What the model says at the start of each walk and after each of its steps: shape (walks, players + 1).
+
+        A step that changes nothing is not asked about, nor is the end of a walk, which is the row itself.
+        """
+        answers = np.full((self.walks, len(self._names) + 1), scores[output])
+        if self._starts is None or self._at_starts is None:
+            return answers
+        answers[:, 0] = self._at_starts[:, output]
+        # Bit by bit: a missing value is no other than a missing value.
+        differs = self._starts.view(np.uint32) != vector.view(np.uint32)
+        moves = np.zeros((self.walks, len(self._names)), dtype=bool)
+        np.logical_or.at(moves.T, self._owners, differs.T)
+        moves = np.take_along_axis(moves, self._orders, axis=1)
+        is_asked = moves & (np.cumsum(moves, axis=1) < moves.sum(axis=1, keepdims=True))
+        walk, step = np.nonzero(is_asked)
+        if len(walk):
+            between = np.where(self._is_set[walk, step + 1], vector, self._starts[walk])
+            answers[walk, step + 1] = self._model.scores(between)[:, output]
+        # A step that changes nothing leaves the answer of the last one that did.
+        last = np.maximum.accumulate(np.where(moves, np.arange(1, moves.shape[1] + 1), 0), axis=1)
+        answers[:, 1:] = np.take_along_axis(answers, last, axis=1)
+        return answers
 
 
 def _explained_output(model: TrainedModel, scores: Vector) -> int:
@@ -136,10 +175,8 @@ def _rows_of(stored: JsonObject, width: int) -> Matrix:
     return np.array(rows, dtype=np.float32).reshape(-1, width)
 
 
-def _starts(stored: Matrix, vector: Matrix, walks: int) -> Matrix:
+def _starts(stored: Matrix, walks: int) -> Matrix:
     """A stored row for each pair of walks, spread evenly over their order (by answer): shape (walks, features)."""
-    if len(stored) == 0:
-        return np.tile(vector, (walks, 1))
     pairs = (np.arange(walks // 2) + 0.5) * len(stored) / (walks // 2)
     return np.repeat(stored[pairs.astype(np.int64) % len(stored)], 2, axis=0)
 
@@ -150,17 +187,7 @@ def _orders(players: int, walks: int, random: np.random.Generator) -> Array:
     return np.array([order for drawn in forward for order in (drawn, drawn[::-1])]).reshape(walks, players)
 
 
-def _paths(vector: Matrix, starts: Matrix, orders: Array, players: Sequence[Array]) -> Matrix:
-    """Every row on the way from each start to the vector: shape (walks, players + 1, features)."""
-    path = np.repeat(starts[:, None, :], len(players) + 1, axis=1)
-    for walk, order in enumerate(orders):
-        for step, player in enumerate(order):
-            path[walk, step + 1 :, players[player]] = vector[players[player], None]
-    return path
-
-
-def _answers(model: TrainedModel, rows: Matrix, output: int) -> Vector:
-    """Each distinct row is asked once: a step between equal values costs nothing."""
-    _, first, where = np.unique(rows.view(np.uint32), axis=0, return_index=True, return_inverse=True)
-    answers: Vector = model.scores(np.ascontiguousarray(rows[first]))[where.ravel(), output]
-    return answers
+def _is_set(orders: Array, owners: Array) -> Array:
+    """Whether a feature has the row's own value after so many steps: shape (walks, players + 1, features)."""
+    turns = np.argsort(orders, axis=1)[:, owners]
+    return np.asarray(turns[:, None, :] < np.arange(orders.shape[1] + 1)[:, None])

@@ -52,7 +52,7 @@ class Evaluation:
       with `low`, `high` and `worse_probability`, all over the same resamples).
     - `charts`: see classification.py and regression.py; `slices`, `importance`, `partial_dependence`, `fairness`:
       see the functions of those files.
-    - `explain_background`: what `explain_row` needs.
+    - `explain_background`: what an `Explainer` needs.
     - `notes`: what a reader should know about how the figures came about, as sentences.
     - `summary`: all of it in sentences (see summary.py).
     """

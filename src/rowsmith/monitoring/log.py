@@ -104,6 +104,11 @@ class PredictionLog:
             self._journal = LogJournal(self._journals, self._store)
             self._keep = GroupCommit(self._journal.write, patience=PATIENCE_SECONDS).add
 
+    def get_ready(self) -> None:
+        """Make what the first append would make otherwise. Raises StorageError."""
+        if self._journal is not None:
+            self._journal.start()
+
     @property
     def lag_seconds(self) -> float:
         """For how long entries of this process have been on their way to the database; 0 where none is."""

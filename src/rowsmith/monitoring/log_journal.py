@@ -76,6 +76,7 @@ class LogJournal:
         self._store = store
         self._changing = threading.Condition()
         self._moving = threading.Lock()
+        self._starting = threading.Lock()
         self._active: _File | None = None
         self._spare: _File | None = None
         self._trouble: StorageError | None = None
@@ -89,12 +90,27 @@ class LogJournal:
         since = self._behind_since
         return 0.0 if since is None else time.monotonic() - since
 
+    def start(self) -> None:
+        """Move what processes that died have left, and make the files; the first `write` does it otherwise.
+
+        Raises StorageError.
+        """
+        with self._starting:
+            if self._mover is not None:
+                return
+            _make(self._folder)
+            read_through(self._folder, self._store)
+            self._active, self._spare = _create(self._folder), _create(self._folder)
+            self._stop.clear()
+            self._mover = threading.Thread(target=self._keep_moving, name="rowsmith-log", daemon=True)
+            self._mover.start()
+
     def write(self, rows: Sequence[Row]) -> None:
         """Rows are durable on return. One thread at a time. Raises StorageError: none of them is kept."""
         payload = pack(rows)
         record = HEAD.pack(len(payload), zlib.crc32(payload)) + payload
         if self._mover is None:
-            self._start()
+            self.start()
         self._wait_for_room()
         with self._changing:
             file = self._active
@@ -125,14 +141,6 @@ class LogJournal:
                     file.path.unlink(missing_ok=True)
                 os.close(file.descriptor)
             self._active = self._spare = self._mover = None
-
-    def _start(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        read_through(self._folder, self._store)
-        self._active, self._spare = _create(self._folder), _create(self._folder)
-        self._stop.clear()
-        self._mover = threading.Thread(target=self._keep_moving, name="rowsmith-log", daemon=True)
-        self._mover.start()
 
     def _wait_for_room(self) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -293,6 +301,15 @@ def _forget(file: _File, length: int) -> None:
     else:
         with suppress(OSError):
             _write(file.descriptor, bytes(length), file.end)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise StorageError(
+            f"cannot make the folder of the prediction log's journals: {problem.strerror}", where=str(folder)
+        ) from problem
 
 
 def _create(folder: Path) -> _File:

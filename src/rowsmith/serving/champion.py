@@ -7,8 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 
@@ -19,8 +20,13 @@ from rowsmith.registry.traffic import Rule, TrafficEvent
 from rowsmith.registry.versions import Version
 from rowsmith.schema import Schema
 from rowsmith.serving.errors import Problem
+from rowsmith.serving.examples import example_row
+from rowsmith.serving.version_files import evaluation_of
 from rowsmith.workflows.deploy import Deployed, deploy
 from rowsmith.workflows.project import Project
+
+if TYPE_CHECKING:
+    from rowsmith.evaluation.explain import Explainer
 
 logger = logging.getLogger("rowsmith.serving")
 
@@ -39,7 +45,7 @@ def tell_nobody(_: TrafficEvent) -> None:
     """For those who do not want to be told."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Served:
     """A version that answers. A request holds on to one from its beginning to its end. `size` is that of its files."""
 
@@ -59,6 +65,14 @@ class Served:
     def inputs(self) -> Schema:
         """What a row is asked for: the model's own schema, or the one in front of the project's own features."""
         return self.deployed.inputs
+
+    @cached_property
+    def explainer(self) -> Explainer | None:
+        """None where the version was made without what explanations start from."""
+        from rowsmith.evaluation.explain import Explainer  # here: few requests ask for an explanation
+
+        stored = evaluation_of(self.folder).get("explain_background")
+        return Explainer(self.model, stored) if stored else None
 
     def to_dict(self) -> dict[str, str | int]:
         return {"name": self.version.name, "version": self.version.number}
@@ -281,8 +295,20 @@ def load(project: Project, name: str, ref: str | int) -> Served:
     folder = project.registry.folder(version)
     size = sum(path.stat().st_size for path in folder.glob("model/**/*") if path.is_file())
     served = Served(deploy(project, version), folder, size)
+    _answer_once(served)
     logger.info("version %s of %s is ready to answer (%.2f s)", version.number, name, time.monotonic() - begin)
     return served
+
+
+def _answer_once(served: Served) -> None:
+    """So that no caller waits for what is made at the first answer."""
+    from rowsmith.serving.predictor import conform, predict  # predictor answers for what this file found
+
+    try:
+        predict(served.model, conform(served.deployed, [example_row(served.inputs)]))
+    except Exception as problem:
+        # Whatever the model or the project's own features raise: a row that is asked about may fare better.
+        logger.info("version %s could not answer an example: %s", served.version.number, type(problem).__name__)
 
 
 def _key_of(rule: Rule, rows: Sequence[Mapping[str, Any]], key: str | None) -> str:

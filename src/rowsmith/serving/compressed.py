@@ -103,7 +103,7 @@ def _compressing(application: WSGIApplication) -> WSGIApplication:
             headers = [(name, value) for name, value in headers if name.lower() not in ("content-length", "etag")]
             headers += [("Content-Length", str(len(content))), ("Content-Encoding", encoding)]
         start_response(status, [*headers, ("Vary", "Accept-Encoding")], *error)
-        return (content,)
+        return [content]
 
     return compressing
 

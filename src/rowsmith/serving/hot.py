@@ -52,7 +52,7 @@ def _door(flask: WSGIApplication, site: Services, admit: Admit, by_path: Mapping
         reply = _answer(hot, site, admit, environ)
         head = [("Content-Type", reply.content_type), ("Content-Length", str(len(reply.body))), *reply.headers]
         start_response(STATUS_LINES[reply.status], head)
-        return (reply.body,)
+        return [reply.body]  # a list is sent at once, what else can be gone through piece by piece
 
     return door
 

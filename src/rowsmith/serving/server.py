@@ -1,11 +1,13 @@
 """serve: listen, say so once it is true, and end cleanly.
 
-Granian runs the application in worker processes that are spawned, not forked: the parent may hold threads and open
-databases that a fork would break. Waitress, in one process, stands in where granian has no wheel.
+Granian runs the application in worker processes. They are never forked from this one, which may hold threads and open
+databases that a fork would break, but from one that has only imported the application (see preloading.py). Waitress, in
+one process, stands in where granian has no wheel.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
 import multiprocessing
@@ -13,12 +15,9 @@ import os
 import shutil
 import signal
 import socket
-import ssl
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -26,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rowsmith.errors import SettingsError
+from rowsmith.serving import preloading
 from rowsmith.serving.addresses import is_loopback
 from rowsmith.serving.readiness import check_access, check_alerts, check_certificate, check_traces, record_settings
 
@@ -37,10 +37,9 @@ if TYPE_CHECKING:
 
 # Threads wait for the disk while the log is written; more would only take turns on the interpreter's lock.
 THREADS = min(8, 2 * (os.cpu_count() or 1) + 1)
-# Workers share the cores: threads of one that spin while they wait would take them from the other.
-WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
 PORT_SECONDS = 3.0
 READY_SECONDS = 60.0
+PATIENCE_SECONDS = 5.0
 STOP_SECONDS = 15
 PLAIN_WARNING = (
     "WARNING: {address} can be reached from other machines without encryption, keys included. Give it a certificate "
@@ -122,6 +121,10 @@ def _reachable(host: str) -> str:
 
 
 def _announce(reach: str, address: str, on_ready: Say) -> None:
+    import ssl
+    import urllib.error
+    import urllib.request
+
     deadline = time.monotonic() + READY_SECONDS
     # Whether the certificate names this address does not matter here: the server asks itself whether it is up.
     trusting = urllib.request.HTTPSHandler(context=ssl._create_unverified_context())
@@ -139,20 +142,19 @@ def _announce(reach: str, address: str, on_ready: Say) -> None:
 
 
 def _granian(project: Project, settings: Settings, announce: Callable[[], None]) -> None:
-    from granian import Granian
     from granian.constants import Interfaces, SSLProtocols
     from granian.log import LogLevels
 
     from rowsmith.serving import logs
+    from rowsmith.serving.workers import Server
 
     logs.configure(settings.log_format, settings.log_level)
     multiprocessing.set_start_method("spawn", force=True)
-    for name, value in WORKER_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    preloading.begin()
     counters = Path(tempfile.mkdtemp(prefix="rowsmith-counters-"))
     # A copy without what the project has opened: workers open their own database.
     load = partial(_load_worker, replace(project), settings, counters)
-    server = Granian(
+    server = Server(
         "rowsmith",
         address=settings.host,
         port=settings.port,
@@ -178,23 +180,31 @@ def _load_worker(project: Project, settings: Settings, counters: Path) -> Flask:
     """The application of one worker process, which ends when its parent does, however that ended."""
     from rowsmith.serving import logs
     from rowsmith.serving.app import create_app
-    from rowsmith.serving.keeper import Keeper
 
     logs.configure(settings.log_format, settings.log_level)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), name="rowsmith-parent", daemon=True).start()
     app = create_app(project, settings, counters=counters)
-    Keeper(project, settings).start()
-    _start_jobs(app)
+    _begin(app, project, settings)
     return app
 
 
-def _start_jobs(app: Flask) -> None:
-    """Go on with what an earlier server left."""
+def _begin(app: Flask, project: Project, settings: Settings) -> None:
+    """Before the first request: what it would wait for, and what goes on behind all of them."""
+    from rowsmith.serving.keeper import Keeper
     from rowsmith.serving.services import KEY
 
-    app.extensions[KEY].jobs.start()
+    site = app.extensions[KEY]
+    # A database that does not answer must not keep a server from saying so.
+    ready = threading.Thread(target=site.get_ready, name="rowsmith-start", daemon=True)
+    ready.start()
+    ready.join(PATIENCE_SECONDS)
+    # What is there by now stays: no collection has to look at it again, nor writes to pages that processes share.
+    gc.collect()
+    gc.freeze()
+    Keeper(project, settings).start()
+    site.jobs.start()  # goes on with what an earlier server left
 
 
 ORPHAN_SECONDS = 2.0
@@ -214,7 +224,6 @@ def _waitress(project: Project, settings: Settings, announce: Callable[[], None]
 
     from rowsmith.serving import logs
     from rowsmith.serving.app import create_app
-    from rowsmith.serving.keeper import Keeper
 
     logs.configure(settings.log_format, settings.log_level)
     if settings.tls_cert:
@@ -223,8 +232,7 @@ def _waitress(project: Project, settings: Settings, announce: Callable[[], None]
             next_step="let a proxy in front of the server speak HTTPS",
         )
     app = create_app(project, settings)
-    Keeper(project, settings).start()
-    _start_jobs(app)
+    _begin(app, project, settings)
     server = create_server(app, host=settings.host, port=settings.port, threads=THREADS, ident="rowsmith")
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     threading.Thread(target=announce, daemon=True).start()

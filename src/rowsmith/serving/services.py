@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, current_app
 
+from rowsmith.errors import RowsmithError
 from rowsmith.monitoring.log import PredictionLog
 from rowsmith.monitoring.log_gap import Gap
 from rowsmith.serving.champion import ChampionHolder, Route
@@ -65,6 +68,21 @@ class Services:
     def traces(self) -> Traces:
         """Raises SettingsError where they are asked for and cannot be made."""
         return open_traces(self.settings.otlp_endpoint)
+
+    def get_ready(self) -> None:
+        """Load what the first request would wait for: the champion and, meanwhile, the journal of the log, which waits
+        for the disk. What fails here is told when it is asked for."""
+        if self.project.is_empty:
+            return
+        opening = threading.Thread(target=self._open_log, name="rowsmith-log-start", daemon=True)
+        opening.start()
+        self.champion.peek()
+        opening.join()
+
+    def _open_log(self) -> None:
+        with suppress(RowsmithError):
+            if self.log is not None:
+                self.log.get_ready()
 
     def log_lag(self) -> float:
         """For how many seconds acknowledged entries of this process have been on their way to the database."""

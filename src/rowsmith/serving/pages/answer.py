@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rowsmith.evaluation.explain import Explanation, explain_row
+from rowsmith.evaluation.explain import Explanation
 from rowsmith.model import TrainedModel
 from rowsmith.schema import Schema
 from rowsmith.serving.champion import Served
 from rowsmith.serving.pages.layout import figure, percent
-from rowsmith.serving.version_files import evaluation_of
 from rowsmith.types import Prediction, Task
 
 MAX_BARS = 10
@@ -76,7 +75,7 @@ def view_of(
     """`asked` is the figure of the answer that was last asked for, which a what-if is compared with."""
     model = served.model
     values = served.deployed.row(row).row
-    explanation = _explain(served, values)
+    explanation = None if served.explainer is None else served.explainer.explain(values)
     now = explained_figure(model, prediction)
     bars = _bars(prediction)
     return AnswerView(
@@ -104,11 +103,6 @@ def explained_figure(model: TrainedModel, prediction: Prediction) -> float:
     if prediction.probabilities is None:
         return float(prediction.value)
     return prediction.probabilities[model.labels[1] if model.task is Task.BINARY else str(prediction.value)]
-
-
-def _explain(served: Served, row: dict[str, Any]) -> Explanation | None:
-    stored = evaluation_of(served.folder).get("explain_background")
-    return explain_row(served.model, row, stored) if stored else None
 
 
 def _under(model: TrainedModel, prediction: Prediction) -> str:

@@ -162,10 +162,14 @@ def _questions(splits: Splits) -> tuple[Array, Array]:
     if splits.is_category is not None and splits.set_place is not None:
         kind = np.where(splits.is_category, IS_CATEGORY, kind)
         sets = np.where(splits.is_category, splits.set_place, 0)
-    all_asked = np.zeros(len(kind), dtype=QUESTION)
-    all_asked["column"], all_asked["kind"], all_asked["set"] = splits.column, kind, sets
-    questions, number = np.unique(all_asked, return_inverse=True)
-    return (questions, number) if len(questions) else (np.zeros(1, dtype=QUESTION), number)
+    # One number for each: to sort records field by field takes ten times as long.
+    asked = splits.column.astype(np.uint64) << np.uint64(34) | kind.astype(np.uint64) << np.uint64(32)
+    found, number = np.unique(asked | sets.astype(np.uint64), return_inverse=True)
+    questions = np.zeros(max(len(found), 1), dtype=QUESTION)
+    if len(found):
+        questions["column"], questions["kind"] = found >> np.uint64(34), found >> np.uint64(32) & np.uint64(3)
+        questions["set"] = found & np.uint64(2**32 - 1)
+    return questions, number
 
 
 class _Places:
@@ -205,7 +209,7 @@ def _check(splits: Splits, places: Rows, values: Vector, width: int, outputs: Ro
         raise ArtifactError("these are not trees: a leaf holds nothing")
     if len(outputs) != len(nodes) or (len(outputs) and not 0 <= outputs.min() <= outputs.max() <= count - width):
         raise ArtifactError("these are not trees: a tree has no output")
-    if len(splits.column) and not 0 <= splits.column.min() <= splits.column.max() < 2**31:
+    if len(splits.column) and not 0 <= splits.column.min() <= splits.column.max() < 2**30:
         raise ArtifactError("these are not trees: a node asks for a column that there is not")
     _check_sets(splits)
 
