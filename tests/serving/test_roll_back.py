@@ -24,7 +24,7 @@ from rowsmith.workflows.project import Project
 from tests.serving.browsing import Server, running
 from tests.serving.models import NAME, a_row, make_project, register, train
 
-PATIENCE = 30.0
+PATIENCE = 90.0
 FAILS = """
 def add_features(frame):
     raise RuntimeError("no answer from here")
@@ -102,8 +102,8 @@ def ask_until_taken_back(server: Server, project: Project) -> list[int]:
     with httpx.Client(base_url=server.address, trust_env=False, timeout=30) as client, ThreadPoolExecutor(8) as pool:
         while project.traffic.rule(NAME) is not None:
             assert time.monotonic() < deadline, traffic.show(project).to_dict()["evidence"]
-            answered += pool.map(ask, range(len(answered), len(answered) + 40))
-            time.sleep(0.1)
+            answered += pool.map(ask, range(len(answered), len(answered) + 16))
+            time.sleep(0.3)
     return answered
 
 
