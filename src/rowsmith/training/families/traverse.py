@@ -92,10 +92,11 @@ def _leaves(nodes: Array, roots: Array, answers: Array) -> Array:
 add_leaves_of_many: Callable[..., None] | None = None
 """The same for many rows by a plan (see tree_plan.py), where it is compiled."""
 try:
-    from rowsmith.training.families import _traverse
-except ImportError:
+    from rowsmith.training.families._traverse import add_leaves as _one_or_many
+    from rowsmith.training.families._traverse import add_leaves_of_many as _many
+except ImportError:  # also of one that an earlier release left behind
     is_compiled = False
     add_leaves: AddLeaves = add_leaves_numpy
 else:
     is_compiled = True
-    add_leaves, add_leaves_of_many = _traverse.add_leaves, _traverse.add_leaves_of_many
+    add_leaves, add_leaves_of_many = _one_or_many, _many
