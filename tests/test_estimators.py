@@ -24,6 +24,10 @@ CHEAP: dict[str, Any] = {"max_trials": 1, "families": ("linear",)}
 class _InProcess(ThreadPoolExecutor):
     """An executor that survives clone, deepcopy and pickling, as scikit-learn's checks ask of a parameter."""
 
+    def __repr__(self) -> str:
+        # Names of tests are made of it, and every process has to find the same ones.
+        return "in_process"
+
     def __init__(self) -> None:
         super().__init__(1)
 

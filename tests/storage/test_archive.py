@@ -241,7 +241,7 @@ DAMAGES: tuple[Callable[[Path], None], ...] = (
 )
 
 
-@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize("damage", DAMAGES, ids=[f"{i}-{damage.__name__[:24]}" for i, damage in enumerate(DAMAGES)])
 def test_a_damaged_artifact_is_refused(
     model: Path, damage: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
