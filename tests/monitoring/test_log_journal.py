@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -236,3 +237,13 @@ def test_a_killed_process_loses_nothing_that_it_acknowledged(log: PredictionLog,
     assert acknowledged <= set(kept)
     assert len(kept) == len(set(kept)) <= len(acknowledged) + 1
     assert list((tmp_path / "journals").iterdir()) == []
+
+
+def test_entries_of_another_release_are_refused_with_a_way_out_and_kept(tmp_path: Path, shelf: Shelf) -> None:
+    payload = b'[["an-id", null]]'
+    left = tmp_path / "left.journal"
+    left.write_bytes(HEAD.pack(len(payload), zlib.crc32(payload)) + payload)
+    with pytest.raises(StorageError, match="another one has written it") as caught:
+        read_through(tmp_path, shelf)
+    assert caught.value.where == str(left) and "start that release" in caught.value.next_step
+    assert left.exists() and not shelf.rows

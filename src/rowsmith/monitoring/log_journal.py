@@ -186,7 +186,7 @@ class LogJournal:
     def _empty(self, file: _File) -> None:
         if file.end == 0:
             return
-        store_records(os.pread(file.descriptor, file.end, 0), self._store)
+        store_records(os.pread(file.descriptor, file.end, 0), self._store, file.path)
         _write(file.descriptor, bytes(file.end), 0)
         if file.end > FIRST_BYTES:
             os.ftruncate(file.descriptor, FIRST_BYTES)
@@ -205,7 +205,7 @@ def read_through(folder: Path, store: Callable[[Sequence[Row]], None]) -> None:
             raise StorageError(f"cannot read a journal: {problem.strerror}", where=str(path)) from problem
         try:
             is_orphan = _lock(descriptor)
-            store_records(_content(path), store)
+            store_records(_content(path), store, path)
             if is_orphan:
                 path.unlink(missing_ok=True)
         finally:
@@ -215,7 +215,7 @@ def read_through(folder: Path, store: Callable[[Sequence[Row]], None]) -> None:
 def waiting_rows(folder: Path) -> Iterator[Row]:
     """What any process of this machine has acknowledged and not yet moved, which is left where it is."""
     for path in sorted(folder.glob(f"*{SUFFIX}")):
-        yield from _rows_of(_content(path))
+        yield from _rows_of(_content(path), path)
 
 
 def _content(path: Path) -> bytes:
@@ -225,12 +225,20 @@ def _content(path: Path) -> bytes:
         return b""
 
 
-def _rows_of(content: bytes) -> list[Row]:
-    return [row for record in _records(content) for row in unpack(record)]
+def _rows_of(content: bytes, path: Path) -> list[Row]:
+    try:
+        return [row for record in _records(content) for row in unpack(record)]
+    except (ValueError, struct.error, LookupError, TypeError) as problem:
+        raise StorageError(
+            "a journal holds entries that this release cannot read, so another one has written it",
+            where=str(path),
+            next_step="start that release once, which moves them to the database, or move the file away",
+        ) from problem
 
 
-def store_records(content: bytes, store: Callable[[Sequence[Row]], None]) -> None:
-    rows = _rows_of(content)
+def store_records(content: bytes, store: Callable[[Sequence[Row]], None], path: Path) -> None:
+    """Those of the journal at `path`. Raises StorageError."""
+    rows = _rows_of(content, path)
     for start in range(0, len(rows), ROWS_A_MOVE):
         store(rows[start : start + ROWS_A_MOVE])
 
