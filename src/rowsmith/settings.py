@@ -161,6 +161,14 @@ SETTINGS: tuple[Setting, ...] = (
         lambda text: tuple(part for part in text.split(os.pathsep) if part),
         "Folders of this machine whose files may be scored by a job that names one, separated as in PATH.",
     ),
+    Setting(
+        "job_memory_mb",
+        "ROWSMITH_JOB_MEMORY_MB",
+        4096,
+        _positive,
+        "Memory that the process of a job may take, in megabytes (on Linux); a file that needs more fails, and nothing "
+        "else does.",
+    ),
     Setting("job_hours", "ROWSMITH_JOB_HOURS", 24, _positive, "Hours for which the result of a job is kept."),
     Setting("max_rows", "ROWSMITH_MAX_ROWS", 10_000, _positive, "The most rows in one API request."),
     Setting(
@@ -293,6 +301,7 @@ class Settings:
     max_body_mb: int = 16
     max_upload_mb: int = 200
     job_folders: tuple[str, ...] = ()
+    job_memory_mb: int = 4096
     job_hours: int = 24
     max_rows: int = 10_000
     models_mb: int = 500

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -381,6 +382,29 @@ def test_memory_does_not_grow_with_the_file(project: Project, data: Path) -> Non
         pl.concat([table(13_000)] * (10 * times)).write_parquet(source, row_group_size=65_536)
         peaks.append(_peak(project, job_of(project, source, log=False)[1]))
     assert peaks[1] < 1.5 * peaks[0] + 100e6, peaks
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds the memory of a process like this")
+def test_a_file_of_huge_pages_ends_its_own_process_alone(project: Project, data: Path) -> None:
+    """Some kilobytes, of which a page unpacks to 600 MB."""
+    source = data / "huge.parquet"
+    text = pl.Series([None, *["x" * 150_000_000] * 4], dtype=pl.String)
+    table(5).with_columns(text.alias("purpose")).write_parquet(source, compression="zstd")
+    assert source.stat().st_size < 1_000_000
+    _, id_ = job_of(project, source)
+    process = subprocess.Popen([sys.executable, "-m", "rowsmith.serving.job_process"], stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(order_of(project, Settings(job_memory_mb=450), id_))
+    process.stdin.flush()
+    watched, most = psutil.Process(process.pid), 0.0
+    while process.poll() is None:
+        with suppress(psutil.Error):
+            most = max(most, float(watched.memory_info().rss))
+        time.sleep(0.01)
+    process.stdin.close()
+    assert most < 700e6
+    assert process.wait() != 0 or jobs_of(project).get(id_).status.state == "failed"
 
 
 def _peak(project: Project, id_: str) -> float:

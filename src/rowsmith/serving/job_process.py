@@ -39,6 +39,7 @@ def order_of(project: Project, settings: Settings, id_: str) -> bytes:
         "trusted_keys": [str(key) for key in project.trusted_keys],
         "log_format": settings.log_format,
         "log_level": settings.log_level,
+        "memory_mb": settings.job_memory_mb,
         "id": id_,
     }
     return json.dumps(document).encode() + b"\n"
@@ -49,6 +50,7 @@ def main() -> None:
     threading.Thread(target=_end_with_the_server, name="rowsmith-server", daemon=True).start()
     with suppress(OSError, AttributeError):  # a hardened service may not; and Windows has no such call
         os.nice(NICENESS)
+    _limit_memory(order["memory_mb"])
     logs.configure(order["log_format"], order["log_level"])
     project = Project(
         Path(order["root"]),
@@ -67,6 +69,20 @@ def main() -> None:
     except Exception as problem:
         logger.error("job %s failed", order["id"], exc_info=problem)
         sys.exit(1)
+
+
+def _limit_memory(megabytes: int) -> None:
+    """A file can say that it is small and unpack to more than the machine has; then this process ends, and no other.
+
+    What counts is memory of its own, without files that are mapped and without what is only reserved.
+    """
+    if sys.platform != "linux":
+        return
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = megabytes << 20
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted if most == resource.RLIM_INFINITY else min(wanted, most), most))
 
 
 def _first_line() -> bytes:

@@ -308,7 +308,10 @@ def give_up(store: JobStore, known: Known) -> bool:
     """After its process has ended without an end of the job: whether it was tried often enough, and so has failed."""
     if known.status.state in ENDED or known.status.attempts < MOST_ATTEMPTS:
         return False
-    sentence = "The process that scores it ended several times without getting further; the server's log says why."
+    sentence = (
+        "The process that scores it ended several times without getting further, perhaps for want of memory "
+        "(ROWSMITH_JOB_MEMORY_MB); the server's log says more."
+    )
     store.note(known.job.id, replace(known.status, state="failed", error=sentence, ended=_now()))
     return True
 
