@@ -1,17 +1,16 @@
 """Group commit: many threads that each wait for a durable write share the cost of one.
 
-While one thread writes, the items of the others gather; the next one to get its turn writes them all at once. With a
-disk that confirms in a fraction of a millisecond this multiplies what several threads get done, and a thread that is
-alone pays nothing for it (DeWitt et al. 1984, doi:10.1145/602259.602261).
+While one thread writes, the items of the others gather; the first of them then writes them all at once. With a disk that
+confirms in a fraction of a millisecond this multiplies what several threads get done, and a thread that is alone pays
+nothing for it (DeWitt et al. 1984, doi:10.1145/602259.602261). Each thread waits on a lock of its own, so that a write
+wakes those whose items it held and the one that writes next, and nobody else.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from rowsmith.errors import StorageError
@@ -21,11 +20,17 @@ T = TypeVar("T")
 LONGEST_WAIT = 3600.0
 
 
-@dataclass(slots=True, eq=False)
 class _Batch(Generic[T]):
-    items: Sequence[T]
-    done: bool = False
-    problem: StorageError | None = None
+    """Items that wait. `turn` is let go of when they are done, or when their thread is to write."""
+
+    __slots__ = ("done", "items", "leads", "problem", "turn")
+
+    def __init__(self, items: Sequence[T]) -> None:
+        self.items = items
+        self.done = self.leads = False
+        self.problem: StorageError | None = None
+        self.turn = threading.Lock()
+        self.turn.acquire()
 
 
 class GroupCommit(Generic[T]):
@@ -34,9 +39,9 @@ class GroupCommit(Generic[T]):
     def __init__(self, write: Callable[[list[T]], None], *, patience: float = math.inf) -> None:
         """`patience` is how many seconds items wait for their turn before they are taken back."""
         self._write = write
-        self._patience = patience
+        self._patience = min(patience, LONGEST_WAIT)
         self._waiting: list[_Batch[T]] = []
-        self._changed = threading.Condition()
+        self._changing = threading.Lock()
         self._busy = False
 
     def add(self, items: Sequence[T]) -> None:
@@ -45,24 +50,28 @@ class GroupCommit(Generic[T]):
         Raises StorageError: the write that held them failed, or their turn did not come in time (and none is kept).
         """
         batch = _Batch(items)
-        deadline = time.monotonic() + self._patience
-        with self._changed:
+        with self._changing:
             self._waiting.append(batch)
-            while self._busy and not batch.done:
-                left = deadline - time.monotonic()
-                self._changed.wait(min(max(left, 0.0), LONGEST_WAIT))
-                if left <= 0 and batch in self._waiting:
-                    self._waiting.remove(batch)
-                    raise StorageError("the log is written more slowly than predictions come", next_step="try again")
-            group: list[_Batch[T]] = []
-            if not batch.done:
-                group, self._waiting, self._busy = self._waiting, [], True
-        if group:
-            self._lead(group)
+            if not self._busy:
+                self._busy = batch.leads = True
+        if not batch.leads and not batch.turn.acquire(timeout=self._patience):
+            self._take_back(batch)
+        if not batch.done:
+            self._lead()
         if batch.problem is not None:
             raise batch.problem
 
-    def _lead(self, group: list[_Batch[T]]) -> None:
+    def _take_back(self, batch: _Batch[T]) -> None:
+        """Unless they are being written, or are to be written by this very thread."""
+        with self._changing:
+            if batch in self._waiting and not batch.leads:
+                self._waiting.remove(batch)
+                raise StorageError("the log is written more slowly than predictions come", next_step="try again")
+        batch.turn.acquire()
+
+    def _lead(self) -> None:
+        with self._changing:
+            group, self._waiting = self._waiting, []
         problem: StorageError | None = StorageError("the write was interrupted", next_step="try again")
         try:
             self._write([item for batch in group for item in batch.items])
@@ -70,8 +79,14 @@ class GroupCommit(Generic[T]):
         except StorageError as failure:
             problem = failure
         finally:
-            with self._changed:
-                for batch in group:
-                    batch.problem, batch.done = problem, True
-                self._busy = False
-                self._changed.notify_all()
+            with self._changing:
+                following = self._waiting[0] if self._waiting else None
+                self._busy = following is not None
+                if following is not None:
+                    following.leads = True
+            if following is not None:
+                following.turn.release()
+            for batch in group:
+                batch.problem, batch.done = problem, True
+                if not batch.leads:
+                    batch.turn.release()
