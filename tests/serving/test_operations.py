@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from rowsmith.recipe import Recipe
 from rowsmith.schema import Policies
 from rowsmith.serving.app import create_app
 from rowsmith.serving.services import KEY
 from rowsmith.settings import Settings
 from rowsmith.workflows.project import Project
 from tests.serving.conftest import closed
-from tests.serving.models import a_row, make_project
+from tests.serving.models import NAME, a_row, make_project, register, train
 
 
 def test_health_tells_who_answers(client: FlaskClient, empty_client: FlaskClient) -> None:
@@ -140,6 +142,23 @@ def test_the_openapi_document_is_whole_and_its_examples_work(project_of: dict[st
     rules = {re.sub("<(\\w+?)_?>", r"{\1}", rule.rule) for rule in app.url_map.iter_rules()}
     assert set(document["paths"]) <= rules
     app.extensions[KEY].close()
+
+
+def test_the_level_of_intervals_is_told(tmp_path: Path) -> None:
+    model = train("amount")
+    recipe = Recipe.from_dict({"name": NAME, "target": {"column": "amount"}, "train": {"interval": 0.75}})
+    project = make_project(tmp_path)
+    register(project, replace(model, recipe=recipe))
+    app = create_app(project, Settings())
+    client = app.test_client()
+    prediction = client.get("/openapi.json").get_json()["components"]["schemas"]["Prediction"]
+    outputs = client.get("/v2/models/loans").get_json()["outputs"]
+    closed(app)
+    assert "0.75 of the true values" in prediction["properties"]["interval"]["description"]
+    assert {item["name"]: item["parameters"] for item in outputs if "parameters" in item} == {
+        "low": {"coverage": 0.75},
+        "high": {"coverage": 0.75},
+    }
 
 
 def test_the_row_is_typed_by_the_models_schema(client: FlaskClient) -> None:

@@ -105,7 +105,10 @@ def answers(model: TrainedModel) -> JsonObject:
         }
     else:
         properties["prediction"] = {"type": "number"}
-        properties["interval"] = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+    if model.interval_width is not None:
+        level = f"from low to high; it should hold {model.recipe.train.interval:.4g} of the true values"
+        two: JsonObject = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
+        properties["interval"] = two | {"description": level}
     properties["warnings"] = array({"type": "string"})
     properties["explanation"] = ref("Explanation")
     required = ["id", "prediction"] + (["probabilities"] if "probabilities" in properties else [])

@@ -10,7 +10,6 @@ import orjson
 import polars as pl
 from flask import Blueprint
 
-from rowsmith.schema import NUMERIC_KINDS, Column
 from rowsmith.serving.answers import Answers
 from rowsmith.serving.api.body import parse, read_bytes
 from rowsmith.serving.champion import Served
@@ -18,11 +17,12 @@ from rowsmith.serving.endpoint import flask_view
 from rowsmith.serving.errors import Problem
 from rowsmith.serving.exchange import JSON_TYPE, Reply
 from rowsmith.serving.predictor import answer_rows, count
-from rowsmith.serving.protocols.tensors import TEXT, Tensor, read_tensor, size_in_bytes, write_tensor
+from rowsmith.serving.protocols.metadata import inputs_of, outputs_of
+from rowsmith.serving.protocols.tensors import Tensor, read_tensor, size_in_bytes, write_tensor
 from rowsmith.serving.services import Services
 from rowsmith.serving.steps import step
 from rowsmith.serving.table_rows import TableRows
-from rowsmith.types import ColumnKind, JsonObject
+from rowsmith.types import JsonObject
 from rowsmith.version import __version__
 
 if TYPE_CHECKING:
@@ -70,34 +70,14 @@ def model(site: Services, environ: WSGIEnvironment, name: str, ref: str | None =
             "name": name,
             "versions": [str(version.number) for version in site.project.registry.list(name)],
             "platform": PLATFORM,
-            "inputs": [_input(column) for column in served.inputs.features],
-            "outputs": [
-                {"name": output, "datatype": datatype, "shape": [-1]} for output, datatype in _outputs_of(served)
-            ],
+            "inputs": inputs_of(served.inputs),
+            "outputs": outputs_of(served.model),
         }
     )
 
 
 def _served(site: Services, name: str, ref: str | None) -> Served:
     return site.models.get(name).current() if ref is None else site.models.named(name, ref)
-
-
-def _input(column: Column) -> JsonObject:
-    """The usual type of a column. Others are taken too: a number as text, and empty text for what is missing."""
-    numbers = "FP64" if column.kind in NUMERIC_KINDS else TEXT
-    return {
-        "name": column.name,
-        "datatype": "BOOL" if column.kind is ColumnKind.BOOLEAN else numbers,
-        "shape": [-1],
-        "parameters": {"optional": column.is_optional},
-    }
-
-
-def _outputs_of(served: Served) -> list[tuple[str, str]]:
-    labels = served.model.labels
-    outputs = [("id", TEXT), ("prediction", TEXT if labels else "FP64")]
-    outputs += [(f"probability_{label}", "FP64") for label in labels]
-    return outputs + ([("low", "FP64"), ("high", "FP64")] if served.model.interval_width is not None else [])
 
 
 # -- inference -----------------------------------------------------------------------------------------------
