@@ -139,8 +139,18 @@ def test_the_openapi_document_is_whole_and_its_examples_work(project_of: dict[st
         response = client.post("/api/v1/predict", json=example["value"])
         assert response.status_code == 200
         assert all("warnings" not in item for item in response.get_json()["predictions"])
+    for path, operations in document["paths"].items():
+        if path == "/invocations" or path.endswith("/infer"):
+            address = path.format(name=NAME, ref="champion")
+            content = operations["post"]["requestBody"]["content"]["application/json"]
+            for example in content["examples"].values():
+                response = client.post(address, json=example["value"])
+                assert response.status_code == 200 and "warnings" not in response.text, response.text
     rules = {re.sub("<(\\w+?)_?>", r"{\1}", rule.rule) for rule in app.url_map.iter_rules()}
     assert set(document["paths"]) <= rules
+    assert {rule for rule in rules if rule.startswith(("/v2", "/invocations", "/ping", "/version"))} <= set(
+        document["paths"]
+    )
     app.extensions[KEY].close()
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from flask import Response
 
 JSON_TYPE = "application/json"
+CSV_TYPE = "text/csv"
 
 
 @dataclass(frozen=True, slots=True)

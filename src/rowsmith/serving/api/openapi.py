@@ -1,16 +1,18 @@
 """The OpenAPI 3.1 document, made from the champion's schema.
 
-It describes our own API. The protocols of others (`protocols/`) are described by their makers.
+It describes our own API, and the protocols of others as this server speaks them.
 """
 
 from __future__ import annotations
 
 from rowsmith.schema import Schema
-from rowsmith.serving.api import openapi_jobs, openapi_traffic
+from rowsmith.serving.api import openapi_inference, openapi_jobs, openapi_scoring, openapi_traffic
 from rowsmith.serving.api.arrow import ARROW_TYPE
 from rowsmith.serving.api.audit import LINES, MAX_LINES
 from rowsmith.serving.api.openapi_parts import (
     FAULT,
+    MODEL_NAME,
+    MODEL_REF,
     PROBLEM,
     REQUEST_ID,
     answer,
@@ -28,20 +30,8 @@ from rowsmith.serving.idempotency import MAX_KEY
 from rowsmith.types import JsonObject
 from rowsmith.version import __version__
 
-NAME: JsonObject = {
-    "name": "name",
-    "in": "path",
-    "required": True,
-    "description": "A model of the project",
-    "schema": {"type": "string", "minLength": 1},
-}
-REF: JsonObject = {
-    "name": "ref",
-    "in": "path",
-    "required": True,
-    "description": "The number of a version, or `champion`",
-    "schema": {"type": "string", "pattern": "^([1-9][0-9]*|champion)$"},
-}
+OPEN = frozenset({"/health", *openapi_inference.OPEN, *openapi_scoring.OPEN})
+"""Answered without a key."""
 EXPLAIN: JsonObject = {
     "name": "explain",
     "in": "query",
@@ -75,7 +65,7 @@ def describe(served: Served, *, max_rows: int, asks_for_keys: bool) -> JsonObjec
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "paths": _paths(served.inputs),
+        "paths": _paths(served),
         "components": {
             "schemas": {
                 **rows(served, max_rows),
@@ -84,10 +74,12 @@ def describe(served: Served, *, max_rows: int, asks_for_keys: bool) -> JsonObjec
                 **_listings(),
                 **openapi_jobs.schemas(),
                 **openapi_traffic.schemas(),
+                **openapi_inference.schemas(served),
+                **openapi_scoring.schemas(served, max_rows),
                 "Problem": PROBLEM,
                 "Fault": FAULT,
             },
-            "responses": {"Problem": problem_response()},
+            "responses": {"Problem": problem_response(), **openapi_inference.responses()},
         },
     }
     if asks_for_keys:
@@ -96,29 +88,32 @@ def describe(served: Served, *, max_rows: int, asks_for_keys: bool) -> JsonObjec
         for path, item in document["paths"].items():
             for operation in item.values():
                 operation["responses"] |= problems(401, 403, 429)
-                if path == "/health":
+                if path in OPEN:
                     operation["security"] = []
     return document
 
 
-def _paths(schema: Schema) -> JsonObject:
+def _paths(served: Served) -> JsonObject:
+    schema = served.inputs
     return {
         "/api/v1/predict": {"post": _predict(schema, "predict", "Predict one row or many")},
         "/api/v1/models/{name}/predict": {
-            "post": _predict(schema, "predictByModel", "Predict with the champion of a model", NAME)
+            "post": _predict(schema, "predictByModel", "Predict with the champion of a model", MODEL_NAME)
         },
         "/api/v1/models/{name}/versions/{ref}/predict": {
-            "post": _predict(schema, "predictByVersion", "Predict with one version of a model", NAME, REF)
+            "post": _predict(schema, "predictByVersion", "Predict with one version of a model", MODEL_NAME, MODEL_REF)
         },
         "/api/v1/labels": {"post": _labels()},
         "/api/v1/models": {"get": _get("models", "Models and their champions", "Models", 503)},
         "/api/v1/models/{name}/versions": {
-            "get": _get("versions", "Versions of a model", "Versions", 404, 503, parameters=(NAME,))
+            "get": _get("versions", "Versions of a model", "Versions", 404, 503, parameters=(MODEL_NAME,))
         },
         **openapi_traffic.paths(),
         **openapi_jobs.paths(),
         "/api/v1/audit": {"get": _audit()},
         "/health": {"get": _health()},
+        **openapi_inference.paths(served),
+        **openapi_scoring.paths(served),
     }
 
 

@@ -34,6 +34,20 @@ FAULT: JsonObject = {
     },
     "required": ["detail"],
 }
+MODEL_NAME: JsonObject = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "description": "A model of the project",
+    "schema": {"type": "string", "minLength": 1},
+}
+MODEL_REF: JsonObject = {
+    "name": "ref",
+    "in": "path",
+    "required": True,
+    "description": "The number of a version, or `champion`",
+    "schema": {"type": "string", "pattern": "^([1-9][0-9]*|champion)$"},
+}
 REQUEST_ID: JsonObject = {
     "X-Request-Id": {
         "description": "The caller's own, where one came with the request, else a new one",

@@ -18,7 +18,14 @@ from rowsmith.serving.errors import Problem
 from rowsmith.serving.exchange import JSON_TYPE, Reply
 from rowsmith.serving.predictor import answer_rows, count
 from rowsmith.serving.protocols.metadata import inputs_of, outputs_of
-from rowsmith.serving.protocols.tensors import Tensor, read_tensor, size_in_bytes, write_tensor
+from rowsmith.serving.protocols.tensors import (
+    BINARY_TYPE,
+    JSON_LENGTH,
+    Tensor,
+    read_tensor,
+    size_in_bytes,
+    write_tensor,
+)
 from rowsmith.serving.services import Services
 from rowsmith.serving.steps import step
 from rowsmith.serving.table_rows import TableRows
@@ -30,8 +37,6 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint("oip", __name__)
 
-JSON_LENGTH = "Inference-Header-Content-Length"
-BINARY_TYPE = "application/octet-stream"
 PLATFORM = "rowsmith"
 MODEL = "/v2/models/<name>"
 VERSION = f"{MODEL}/versions/<ref>"

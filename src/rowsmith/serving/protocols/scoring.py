@@ -20,7 +20,7 @@ from rowsmith.serving.api.body import kind_of, parse_with_nan, read_bytes, requi
 from rowsmith.serving.api.predict import require_rows
 from rowsmith.serving.endpoint import flask_view
 from rowsmith.serving.errors import Problem
-from rowsmith.serving.exchange import JSON_TYPE, Reply
+from rowsmith.serving.exchange import CSV_TYPE, JSON_TYPE, Reply
 from rowsmith.serving.hot import Hot
 from rowsmith.serving.predictor import answer_rows, count
 from rowsmith.serving.services import Services
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 blueprint = Blueprint("scoring", __name__)
 
 PATH = "/invocations"
-CSV_TYPE = "text/csv"
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 BESIDE = frozenset({"params"})
 """Read over: there is nothing to set."""

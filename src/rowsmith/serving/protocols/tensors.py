@@ -38,6 +38,8 @@ DTYPES: dict[str, Any] = {
 }
 DATATYPES = (*DTYPES, BRAIN, TEXT)
 BINARY_SIZE = "binary_data_size"
+BINARY_TYPE = "application/octet-stream"
+JSON_LENGTH = "Inference-Header-Content-Length"
 MOST_NAME = 100
 
 
