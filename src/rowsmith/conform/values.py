@@ -17,6 +17,8 @@ LARGEST_INTEGER = 2**63
 MOMENT = pl.Datetime("us")
 QUICK_TYPES: dict[type, pl.DataType] = {type(None): NULL, bool: BOOLEAN, float: FLOAT64, str: STRING}
 INTEGERS = frozenset({int, type(None)})
+BLANKS = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
+"""What `str.strip` takes away: four control characters more than polars does by itself."""
 
 
 def type_of_values(values: Sequence[Any]) -> pl.DataType:
@@ -50,12 +52,12 @@ def _quick_series(name: str, values: Sequence[Any], dtype: pl.DataType) -> pl.Se
     own = next((kind for kind, quick in QUICK_TYPES.items() if quick == dtype), int if dtype == INT64 else None)
     if own is None or not set(map(type, values)) <= {own, type(None)}:
         return None
-    if dtype == STRING:
-        values = [None if text is None else text.strip() for text in values]
     try:
         series = pl.Series(name, values, dtype=dtype)
     except (pl.exceptions.PolarsError, UnicodeError, OverflowError, TypeError):
         return None  # half of a surrogate pair, an integer too large
+    if dtype == STRING:
+        return series.str.strip_chars(BLANKS)
     return without_nan(series) if dtype == FLOAT64 else series
 
 

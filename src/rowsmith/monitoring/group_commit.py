@@ -1,9 +1,9 @@
 """Group commit: many threads that each wait for a durable write share the cost of one.
 
-While one thread writes, the items of the others gather; the first of them then writes them all at once. With a disk that
-confirms in a fraction of a millisecond this multiplies what several threads get done, and a thread that is alone pays
-nothing for it (DeWitt et al. 1984, doi:10.1145/602259.602261). Each thread waits on a lock of its own, so that a write
-wakes those whose items it held and the one that writes next, and nobody else.
+While one thread writes, the items of the others gather; the first of them then writes them all at once. With a disk
+that confirms in a fraction of a millisecond this multiplies what several threads get done, and a thread that is alone
+pays nothing for it (DeWitt et al. 1984, doi:10.1145/602259.602261). Each thread waits on a lock of its own, so that a
+write wakes those whose items it held and the one that writes next, and nobody else.
 """
 
 from __future__ import annotations
