@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rowsmith.storage.database import Database, open_database
+from tests.clouds import AzureServer, GoogleServer
 from tests.s3 import S3Server
 from tests.servers import MariaServer, PostgresServer, find_mariadb, find_postgresql
 
@@ -45,6 +46,22 @@ def s3() -> Iterator[S3Server]:
     """A running S3 server."""
     pytest.importorskip("obstore")
     with S3Server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def azure() -> Iterator[AzureServer]:
+    """A running server of Azure's blobs, where Azurite is installed."""
+    pytest.importorskip("obstore")
+    with AzureServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def google() -> Iterator[GoogleServer]:
+    """A running server of Google Cloud Storage, where fake-gcs-server is installed. It is good for reading alone."""
+    pytest.importorskip("obstore")
+    with GoogleServer() as server:
         yield server
 
 

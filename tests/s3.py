@@ -20,6 +20,8 @@ START_SECONDS = 60
 class S3Server:
     """So many `open_requests` come in without a look at credentials; from then on nobody's will do."""
 
+    scheme = "s3"
+
     def __init__(self, open_requests: int | None = None) -> None:
         pytest.importorskip("moto")
         with socket.socket() as free:

@@ -124,6 +124,10 @@ class WebServer:
 
             do_HEAD = do_GET
 
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length", "0")))
+                self.do_GET()
+
             def log_message(self, format: str, *args: Any) -> None:
                 """Nothing on the terminal."""
 

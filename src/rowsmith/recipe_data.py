@@ -112,13 +112,17 @@ class StorageSection(Section):
     """Where object storage is, and who asks; what is not said here comes from the usual environment variables."""
 
     endpoint: str | None = Field(
-        None, examples=["https://minio.example.org"], description="the address of a server that speaks like S3"
+        None, examples=["https://minio.example.org"], description="the address of a server that speaks like the store"
     )
     region: str | None = Field(None, examples=["eu-central-1"], description="of a bucket of S3")
     key_id: str | None = Field(
         None, examples=["${STORAGE_KEY_ID}"], description="the id of a key, or the name of an account of Azure"
     )
-    secret_key: str | None = Field(None, examples=["${STORAGE_SECRET}"], description="the secret of that key")
+    secret_key: str | None = Field(
+        None,
+        examples=["${STORAGE_SECRET}"],
+        description="the secret of that key, or the JSON of a service account of Google",
+    )
     anonymous: bool = Field(False, description="ask without credentials, for buckets that are public")
 
     @field_validator("secret_key")

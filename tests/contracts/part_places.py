@@ -41,11 +41,11 @@ class FolderPlace:
 
 
 class BucketPlace:
-    """A bucket of its own on the S3 server of the tests; each machine has its own copies and its own name."""
+    """A bucket of its own on a server of the tests; each machine has its own copies and its own name."""
 
-    def __init__(self, root: Path, request: pytest.FixtureRequest) -> None:
+    def __init__(self, root: Path, request: pytest.FixtureRequest, server: str = "s3") -> None:
         self.root = root
-        self.server = request.getfixturevalue("s3")
+        self.server = request.getfixturevalue(server)
         patch = request.getfixturevalue("monkeypatch")
         for name, value in self.server.environment.items():
             patch.setenv(name, value)
@@ -54,7 +54,7 @@ class BucketPlace:
 
     @property
     def address(self) -> str:
-        return f"s3://{self.bucket}/some/where"
+        return f"{self.server.scheme}://{self.bucket}/some/where"
 
     def open(self, machine: str = "one", *, cache_mb: int = 100) -> SnapshotStore:
         kept = open_bucket_store(self.address, self.root / machine, cache_mb=cache_mb, owner=lambda: machine)
@@ -89,4 +89,5 @@ Place = FolderPlace | BucketPlace
 PLACES: dict[str, Callable[[Path, pytest.FixtureRequest], Place]] = {
     "folder": lambda root, request: FolderPlace(root),
     "bucket": BucketPlace,
+    "azure": lambda root, request: BucketPlace(root, request, "azure"),
 }

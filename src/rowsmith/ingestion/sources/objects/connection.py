@@ -25,6 +25,10 @@ CREDENTIALS = {
     "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
 }
 REFUSED = re.compile(r"status code: 40[13]\b|status: 40[13]\b")
+# What is said before anything is asked of the bucket: no credentials, or none that can be used.
+UNUSABLE = re.compile(
+    r"token request.*status code: 4\d\d|service account file|Invalid Access Key|Account must be specified", re.I
+)
 ABSENT = re.compile(r"status code: 404\b")
 UNREACHABLE = re.compile(r"error sending request|HTTP error|client error|dns error|timed out|Connection refused", re.I)
 MAX_SHOWN = 300
@@ -85,7 +89,7 @@ def fault_of(problem: BaseException) -> Fault | None:
         return None
     text = str(problem)
     # Of a list both are called no more than an error.
-    if REFUSED.search(text):
+    if REFUSED.search(text) or UNUSABLE.search(text):
         return Fault.REFUSED
     if ABSENT.search(text):
         return Fault.ABSENT
@@ -117,6 +121,8 @@ def _google(options: StorageSection, context: Context) -> dict[str, Any]:
     config: dict[str, Any] = {"skip_signature": True} if options.anonymous else {}
     if options.endpoint:
         config["base_url"] = _endpoint(options.endpoint, context)
+    if options.secret_key:
+        config["service_account_key"] = context.secrets.fill(options.secret_key, where="data.storage.secret_key")
     return config
 
 

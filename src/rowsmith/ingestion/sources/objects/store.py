@@ -113,15 +113,18 @@ class Store:
             )
         if fault is Fault.CHANGED:
             return _changed(name)
+        does = "does not answer" if fault is Fault.UNREACHABLE else "answers with an error"
         return SourceError(
-            f"object storage does not answer: {said(problem)}",
+            f"object storage {does}: {said(problem)}",
             where=name,
             next_step=f"look at endpoint and region under [data.storage], and at {credentials}",
         )
 
 
 def _kept(meta: Mapping[str, Any]) -> Kept:
-    return Kept(meta["path"], meta["size"], meta.get("e_tag") or "", meta["last_modified"].isoformat())
+    # Azure quotes a tag in the answer about one object, but not in a list; what asks for it has to.
+    tag = (meta.get("e_tag") or "").strip('"')
+    return Kept(meta["path"], meta["size"], f'"{tag}"' if tag else "", meta["last_modified"].isoformat())
 
 
 @contextmanager
