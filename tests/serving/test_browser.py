@@ -190,13 +190,13 @@ def test_a_file_is_scored_and_fetched(page: Any, server: Server, tmp_path: Path,
 @pytest.mark.parametrize("width", [1280, 390])
 def test_the_progress_of_a_large_file_is_seen(page: Any, tmp_path: Path, complaints: list[str], width: int) -> None:
     """The bar moves while the page stays where it is; the work can be cancelled."""
-    many = pl.concat([loans(7000, seed=8).drop("default", "rate", "amount")] * 100)
+    many = pl.concat([loans(7000, seed=8).drop("default", "rate", "amount")] * 500)
     many.write_parquet(tmp_path / "a year of loans.parquet")
     page.set_viewport_size({"width": width, "height": 800})
     page.goto("/batch")
     page.get_by_label("File", exact=True).set_input_files(tmp_path / "a year of loans.parquet")
     page.get_by_role("button", name="Score it").click()
-    page.wait_for_selector("text=scored of about 700,000")
+    page.wait_for_selector("text=scored of about 3,500,000")
     bar = page.get_by_role("progressbar")
     assert 0 < float(bar.get_attribute("value")) < 1
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
