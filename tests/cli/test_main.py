@@ -78,7 +78,7 @@ def test_bare_is_the_help(rowsmith: Command) -> None:
 def test_version(rowsmith: Command) -> None:
     from rowsmith import __version__
 
-    assert rowsmith("--version").out.startswith(f"rowsmith {__version__} (loops of prediction: ")
+    assert rowsmith("--version").out.startswith(f"rowsmith {__version__} (inner loops: ")
 
 
 @pytest.mark.parametrize("arguments", [["rnu"], ["run", "--nope"], ["predict"], ["serve", "--port", "many"]])

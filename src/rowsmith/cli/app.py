@@ -62,14 +62,18 @@ app = typer.Typer(
 )
 
 
-COMPILED = ("rowsmith.training.families._traverse", "rowsmith.transformation._dense")
+COMPILED = (
+    "rowsmith.training.families._traverse",
+    "rowsmith.transformation._dense",
+    "rowsmith.ingestion.sources.formats._records",
+)
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
         are_compiled = all(find_spec(name) for name in COMPILED)
         loops = "compiled" if are_compiled else "in NumPy: install once more with a C compiler to be fast"
-        print(f"rowsmith {__version__} (loops of prediction: {loops})")
+        print(f"rowsmith {__version__} (inner loops: {loops})")
         raise typer.Exit
 
 
