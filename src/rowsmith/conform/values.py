@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -21,9 +21,9 @@ BLANKS = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
 """What `str.strip` takes away: four control characters more than polars does by itself."""
 
 
-def type_of_values(values: Sequence[Any]) -> pl.DataType:
-    """The narrowest plain type for all of them; a mix that no type holds is text."""
-    classes = set(map(type, values))
+def type_of_values(values: Sequence[Any], classes: Set[type] | None = None) -> pl.DataType:
+    """The narrowest plain type for all of them; a mix that no type holds is text. `classes` are theirs, if known."""
+    classes = set(map(type, values)) if classes is None else classes
     if classes <= QUICK_TYPES.keys():
         return common_type([NULL, *(QUICK_TYPES[cls] for cls in classes)])
     if classes <= INTEGERS:
@@ -32,9 +32,11 @@ def type_of_values(values: Sequence[Any]) -> pl.DataType:
     return common_type([NULL, *{_type_of(value) for value in values}])
 
 
-def series_of_values(name: str, values: Sequence[Any], dtype: pl.DataType) -> pl.Series:
-    """`dtype` comes from `type_of_values` of these values, or of more."""
-    quick = _quick_series(name, values, dtype)
+def series_of_values(
+    name: str, values: Sequence[Any], dtype: pl.DataType, classes: Set[type] | None = None
+) -> pl.Series:
+    """`dtype` comes from `type_of_values` of these values, or of more; `classes` are those of these, if known."""
+    quick = _quick_series(name, values, dtype, set(map(type, values)) if classes is None else classes)
     if quick is not None:
         return quick
     if dtype == STRING:
@@ -47,10 +49,10 @@ def series_of_values(name: str, values: Sequence[Any], dtype: pl.DataType) -> pl
     return pl.Series(name, clean, dtype=dtype)
 
 
-def _quick_series(name: str, values: Sequence[Any], dtype: pl.DataType) -> pl.Series | None:
+def _quick_series(name: str, values: Sequence[Any], dtype: pl.DataType, classes: Set[type]) -> pl.Series | None:
     """Values of the type itself, which need no look at each; None where that is not so."""
     own = next((kind for kind, quick in QUICK_TYPES.items() if quick == dtype), int if dtype == INT64 else None)
-    if own is None or not set(map(type, values)) <= {own, type(None)}:
+    if own is None or not classes <= {own, type(None)}:
         return None
     try:
         series = pl.Series(name, values, dtype=dtype)

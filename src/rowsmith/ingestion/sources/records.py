@@ -82,9 +82,16 @@ def at_path(document: Any, path: str) -> Any:
 def frame_of_records(records: Sequence[dict[str, Any]], *, where: str) -> pl.DataFrame:
     """Flat columns, each in the narrowest plain type (see `conform.values`)."""
     columns = columns_of_records(list(records))
-    if any(dict in set(map(type, values)) for values in columns.values()):
+    classes = [set(map(type, values)) for values in columns.values()]
+    if any(dict in each for each in classes):
         columns = columns_of_records([_flat(record, where) for record in records])
-    return pl.DataFrame([series_of_values(str(n), v, type_of_values(v)) for n, v in columns.items()])
+        classes = [set(map(type, values)) for values in columns.values()]
+    return pl.DataFrame(
+        [
+            series_of_values(str(name), values, type_of_values(values, each), each)
+            for (name, values), each in zip(columns.items(), classes, strict=True)
+        ]
+    )
 
 
 def _flat(record: dict[str, Any], where: str) -> dict[str, Any]:
