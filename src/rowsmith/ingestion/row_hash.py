@@ -78,13 +78,18 @@ def _hash_column(series: pl.Series) -> bytes:
 def _contents(series: pl.Series) -> tuple[bytes | memoryview, ...]:
     """The values of a plain type as bytes; what stands for a missing one does not matter, but is always the same."""
     if isinstance(series.dtype, pl.String):
-        lengths = series.str.len_bytes().fill_null(0).cast(pl.UInt32)
+        lengths = _filled(series.str.len_bytes()).cast(pl.UInt32)
         # As bytes from the first: Python would look at every character of a text.
         text: bytes = series.str.join("").cast(pl.Binary).item()
         return _little_endian(lengths), text
     if isinstance(series.dtype, pl.Boolean):
-        return (_little_endian(series.fill_null(False).cast(pl.UInt8)),)
-    return (_little_endian(series.to_physical().fill_null(0)),)
+        return (_little_endian(_filled(series.cast(pl.UInt8))),)
+    return (_little_endian(_filled(series.to_physical())),)
+
+
+def _filled(numbers: pl.Series) -> pl.Series:
+    """Zero for missing; the very series where nothing is, which polars would copy."""
+    return numbers.fill_null(0) if numbers.null_count() else numbers
 
 
 def _little_endian(numbers: pl.Series) -> memoryview:
