@@ -6,7 +6,12 @@ from setuptools import Extension, setup
 
 IS_FREE_THREADED = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 IS_WINDOWS = sysconfig.get_platform().startswith("win")
-LOOPS = ("ingestion.sources.formats._records", "training.families._traverse", "transformation._dense")
+LOOPS = (
+    "ingestion._row_bytes",
+    "ingestion.sources.formats._records",
+    "training.families._traverse",
+    "transformation._dense",
+)
 
 
 def compiled(name: str) -> Extension:

@@ -65,6 +65,7 @@ app = typer.Typer(
 COMPILED = (
     "rowsmith.training.families._traverse",
     "rowsmith.transformation._dense",
+    "rowsmith.ingestion._row_bytes",
     "rowsmith.ingestion.sources.formats._records",
 )
 
