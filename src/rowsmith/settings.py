@@ -148,6 +148,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("workers", "ROWSMITH_WORKERS", 2, _positive, "Server processes."),
     Setting("max_body_mb", "ROWSMITH_MAX_BODY_MB", 16, _positive, "The largest request body of the API, in megabytes."),
     Setting(
+        "body_seconds",
+        "ROWSMITH_BODY_SECONDS",
+        20,
+        _positive,
+        "Seconds after which a connection is cut off on which a request body comes slower than 500 bytes a second.",
+    ),
+    Setting(
         "max_upload_mb",
         "ROWSMITH_MAX_UPLOAD_MB",
         200,
@@ -299,6 +306,7 @@ class Settings:
     trusted_proxies: int = 0
     workers: int = 2
     max_body_mb: int = 16
+    body_seconds: int = 20
     max_upload_mb: int = 200
     job_folders: tuple[str, ...] = ()
     job_memory_mb: int = 4096

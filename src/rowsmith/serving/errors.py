@@ -58,6 +58,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("foreign-request", 403, "The request came from another site", "Pages of other sites may not use this server."),
     Kind("not-found", 404, "There is nothing here", "The address, the model or the version does not exist."),
     Kind("wrong-method", 405, "This address does not take that method", "The header Allow lists what it takes."),
+    Kind("too-slow", 408, "The request came too slowly", "Send the body without long pauses, or a smaller one."),
     Kind("not-finished", 409, "The work is not finished", "Ask again after the seconds that Retry-After says."),
     Kind(
         "too-large",
@@ -110,6 +111,7 @@ KINDS: tuple[Kind, ...] = (
         "Something went wrong inside",
         "The request was not answered and the details are in the server's log.",
     ),
+    Kind("busy", 503, "The server is busy", "Ask again after the seconds that Retry-After says."),
     Kind("no-model", 503, "There is no model to answer", "Train one with: rowsmith run DATA --target COLUMN"),
     Kind(
         "store-unavailable",

@@ -25,9 +25,17 @@ NOISY = ("opentelemetry", "urllib3", "_granian")
 GRANIAN: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "loggers": {"_granian": {"handlers": [], "propagate": True}},
+    "filters": {"threads": {"()": f"{__name__}.ManyThreads"}},
+    "loggers": {"_granian": {"handlers": [], "propagate": True, "filters": ["threads"]}},
 }
 """Granian's own way of logging, so that its lines come as ours do."""
+
+
+class ManyThreads(logging.Filter):
+    """Leaves out granian's warning of many threads, most of which only wait (see turns.py)."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("Configuration allows spawning up to")
 
 
 def configure(style: str, level: str) -> None:

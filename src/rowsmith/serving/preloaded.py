@@ -20,6 +20,7 @@ import sqlalchemy.dialects.sqlite  # noqa: E402, F401
 
 import rowsmith.serving.app  # noqa: E402
 import rowsmith.serving.keeper  # noqa: E402
+import rowsmith.serving.turns  # noqa: E402
 import rowsmith.serving.workers  # noqa: E402
 import rowsmith.training.restorers  # noqa: E402
 import rowsmith.transformation.restorers  # noqa: E402

@@ -30,6 +30,7 @@ from rowsmith.serving.addresses import is_loopback
 from rowsmith.serving.readiness import check_access, check_alerts, check_certificate, check_traces, record_settings
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
     from flask import Flask
 
     from rowsmith.settings import Settings
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 # Threads wait for the disk while the log is written; more would only take turns on the interpreter's lock.
 THREADS = min(8, 2 * (os.cpu_count() or 1) + 1)
+CONNECTIONS = 512
+"""Of a worker, each with a thread while it has a request; so many of these are at work, all others wait for bodies."""
 PORT_SECONDS = 3.0
 READY_SECONDS = 60.0
 PATIENCE_SECONDS = 5.0
@@ -142,7 +145,7 @@ def _announce(reach: str, address: str, on_ready: Say) -> None:
 
 
 def _granian(project: Project, settings: Settings, announce: Callable[[], None]) -> None:
-    from granian.constants import Interfaces, SSLProtocols
+    from granian.constants import HTTPModes, Interfaces, SSLProtocols
     from granian.log import LogLevels
 
     from rowsmith.serving import logs
@@ -159,8 +162,11 @@ def _granian(project: Project, settings: Settings, announce: Callable[[], None])
         address=settings.host,
         port=settings.port,
         interface=Interfaces.WSGI,
+        # One connection of HTTP/2 has many requests, of which a slow one could not be told from the others.
+        http=HTTPModes.http1,
         workers=settings.workers,
-        blocking_threads=THREADS,
+        backpressure=CONNECTIONS,
+        blocking_threads=CONNECTIONS,
         log_level=LogLevels.warning,
         log_dictconfig=logs.GRANIAN,
         respawn_failed_workers=True,
@@ -176,18 +182,22 @@ def _granian(project: Project, settings: Settings, announce: Callable[[], None])
         shutil.rmtree(counters, ignore_errors=True)
 
 
-def _load_worker(project: Project, settings: Settings, counters: Path) -> Flask:
+def _load_worker(project: Project, settings: Settings, counters: Path) -> WSGIApplication:
     """The application of one worker process, which ends when its parent does, however that ended."""
     from rowsmith.serving import logs
     from rowsmith.serving.app import create_app
+    from rowsmith.serving.slow_bodies import SlowBodies
+    from rowsmith.serving.turns import Turns
 
     logs.configure(settings.log_format, settings.log_level)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), name="rowsmith-parent", daemon=True).start()
     app = create_app(project, settings, counters=counters)
+    slow_bodies = SlowBodies(settings.port, settings.body_seconds)
+    slow_bodies.start()
     _begin(app, project, settings)
-    return app
+    return Turns(app, THREADS, slow_bodies)
 
 
 def _begin(app: Flask, project: Project, settings: Settings) -> None:

@@ -132,7 +132,7 @@ def _predict(schema: Schema, operation: str, summary: str, *place: JsonObject) -
         "description": "An answer that is given is kept. Refused rows are listed, each with its faults.",
         "parameters": [*place, EXPLAIN, SPLIT_KEY],
         "requestBody": {"required": True, "content": {JSON_TYPE: as_json, ARROW_TYPE: stream}},
-        "responses": {"200": given, **problems(400, 404, 413, 415, 422, 503)},
+        "responses": {"200": given, **problems(400, 404, 408, 413, 415, 422, 503)},
     }
 
 
@@ -149,7 +149,7 @@ def _labels() -> JsonObject:
         "summary": "Report true outcomes by the id of a prediction",
         "parameters": [IDEMPOTENCY_KEY],
         "requestBody": {"required": True, "content": {JSON_TYPE: {"schema": ref("LabelsRequest")}}},
-        "responses": {"200": kept, **problems(400, 409, 413, 415, 422, 503)},
+        "responses": {"200": kept, **problems(400, 408, 409, 413, 415, 422, 503)},
     }
 
 

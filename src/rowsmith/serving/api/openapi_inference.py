@@ -16,7 +16,7 @@ MODEL = "/v2/models/{name}"
 VERSION = f"{MODEL}/versions/{{ref}}"
 OPEN = ("/v2/health/live", "/v2/health/ready")
 """Answered without a key."""
-REFUSALS = (400, 404, 413, 415, 422, 503)
+REFUSALS = (400, 404, 408, 413, 415, 422, 503)
 
 _TEXT: JsonObject = {"type": "string"}
 _SHAPE: JsonObject = {

@@ -101,7 +101,7 @@ def _create() -> JsonObject:
     }
 
 
-_CREATING = (400, 403, 404, 413, 415, 422, 429, 503)
+_CREATING = (400, 403, 404, 408, 413, 415, 422, 429, 503)
 
 
 def _list() -> JsonObject:

@@ -48,7 +48,7 @@ def _invocations(schema: Schema) -> JsonObject:
                 ARROW_TYPE: {"schema": {"description": "An Arrow IPC stream, uncompressed, with the columns of Row"}},
             },
         },
-        "responses": {"200": given, **problems(400, 413, 415, 422, 503)},
+        "responses": {"200": given, **problems(400, 408, 413, 415, 422, 503)},
     }
 
 

@@ -33,7 +33,7 @@ def _change(operation: str, summary: str, body: str) -> JsonObject:
         "description": "Servers follow within a second. It takes a key of the role operate; the audit says so.",
         "requestBody": {"required": True, "content": {JSON_TYPE: {"schema": ref(body)}}},
         "responses": {"200": answer("The event, as the trail has it", "TrafficEvent")}
-        | problems(400, 404, 413, 415, 422, 503),
+        | problems(400, 404, 408, 413, 415, 422, 503),
     }
 
 
