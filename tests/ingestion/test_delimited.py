@@ -216,3 +216,10 @@ def test_separator_can_be_told(tmp_path: Path) -> None:
     path = tmp_path / "table.dat"
     path.write_text("a b\n1 2\n3 4\n")
     assert pl.concat(read_batches(path, options).batches).rows() == [(1, 2), (3, 4)]
+
+
+def test_a_carriage_return_within_a_line_is_no_end_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "returns.csv"
+    path.write_bytes(b"a,b\rc\r\n1,x\ry\r\n2,z\r\n")
+    assert read(path).columns == ["a", "b c"]
+    assert read(path).to_series(1).to_list() == ["x\ry", "z"]

@@ -17,7 +17,7 @@ from rowsmith.conform.plain import type_name
 from rowsmith.errors import SourceError
 from rowsmith.ingestion.row_hash import RowHash
 from rowsmith.ingestion.sources import Context, Unsettled, read_batches
-from rowsmith.ingestion.sources.formats import delimited, delimited_records
+from rowsmith.ingestion.sources.formats import delimited, delimited_records, text
 from rowsmith.recipe_data import DataSection
 from rowsmith.workflows.project import open_project
 from rowsmith.workflows.reading import take
@@ -110,13 +110,13 @@ def tables(draw: st.DrawFn) -> tuple[bytes, str, bool]:
     rows.insert(0, [f"c{place}" for place in range(width)])
     quotes = draw(st.sampled_from(("where needed", "everywhere", "astray")))
     ending = draw(st.sampled_from(("\n", "\r\n")))
-    text = io.StringIO()
+    written = io.StringIO()
     if quotes == "astray":
-        text.writelines(separator.join(row) + ending for row in rows)
+        written.writelines(separator.join(row) + ending for row in rows)
     else:
         quoting: Literal[0, 1] = csv.QUOTE_ALL if quotes == "everywhere" else csv.QUOTE_MINIMAL
-        csv.writer(text, delimiter=separator, lineterminator=ending, quoting=quoting).writerows(rows)
-    content = text.getvalue().encode()
+        csv.writer(written, delimiter=separator, lineterminator=ending, quoting=quoting).writerows(rows)
+    content = written.getvalue().encode()
     if draw(st.booleans()):
         content = content.rstrip(b"\r\n")
     mark = b"\xef\xbb\xbf" if draw(st.booleans()) else b""
@@ -143,6 +143,76 @@ def test_pieces_guesses_and_compiled_loops_make_no_difference(
         assert outcome(path, options, may_guess=False) == settled
     # From quotes that are astray the csv module reads on, which leaves out blanks before a value.
     assert is_astray or settled == whole
+
+
+Encoded = tuple[bytes, str | None]
+
+
+@st.composite
+def encodings(draw: st.DrawFn) -> Encoded:
+    """A file of a few hundred bytes that is ASCII at first, and what the recipe says of its encoding."""
+    encoding = draw(st.sampled_from(("utf-8", "utf-8-sig", "cp1252", "utf-16")))
+    late = draw(st.sampled_from(("é", "Málaga", "5 €", "\u201cso\u201d", "\ud83d\ude00", "Łódź", "x")))
+    late = late.encode("utf-16", "surrogatepass").decode("utf-16")
+    lines = [f"{number},7,x" for number in range(draw(st.integers(1, 60)))]
+    lines.insert(draw(st.integers(0, len(lines))), f"0,{late},x")
+    lines += draw(st.sampled_from(([], ["1,2"], ['1,"2,3'], ['1,2 "3",4'])))
+    ending = draw(st.sampled_from(("\n", "\r\n", "\r")))
+    content = ending.join(["a,b,c", *lines]).encode(encoding, "replace")
+    if draw(st.booleans()):
+        place = draw(st.integers(6, len(content)))
+        content = content[:place] + draw(st.sampled_from((b"\xff", b"\xc3", b"\xe9", b"\x81", b"\0"))) + content[place:]
+    return content, draw(st.sampled_from((None, None, "utf-8", "cp1252")))
+
+
+def kind(found: Outcome) -> Outcome:
+    """Which of the faults of a file is told first is left open."""
+    return found if len(found) > 1 else ()
+
+
+@settings(max_examples=100, deadline=None)
+@given(encodings(), st.integers(20, 300))
+def test_an_encoding_that_shows_late_makes_no_difference(
+    tmp_path_factory: pytest.TempPathFactory, file: Encoded, chunk: int
+) -> None:
+    content, encoding = file
+    path = tmp_path_factory.mktemp("csv") / "table.csv"
+    path.write_bytes(content)
+    options = DataSection(separator=",", quote='"', header=True, encoding=encoding)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(delimited_records, "CHUNK_BYTES", chunk)
+        patch.setattr(text, "CHUNK_BYTES", chunk)
+        whole = outcome(path, options, may_guess=False)
+        patch.setattr(delimited, "MAX_BYTES_KEPT", 0)
+        for may_guess in (False, True):
+            assert kind(outcome(path, options, may_guess=may_guess)) == kind(whole)
+
+
+@pytest.mark.usefixtures("pieces")
+@pytest.mark.parametrize(("late", "encoding"), [("Zoë", "cp1252"), ("Zoë", "utf-8"), ("😀", "utf-8")])
+def test_a_late_letter_gives_the_snapshot_of_the_whole(
+    tmp_path: Path, late: str, encoding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text, "CHUNK_BYTES", 100)
+    path = tmp_path / "table.csv"
+    path.write_bytes(("a,b,c\n" + "1,x,2\n" * 500 + f"1,{late},2\n" * 3).encode(encoding))
+    project = open_project(tmp_path)
+    kept = take(project, path).snapshot
+    assert kept.facts["encoding"] == encoding
+    assert project.snapshots.read(kept)["b"].to_list() == ["x"] * 500 + [late] * 3
+
+
+@pytest.mark.usefixtures("pieces")
+@pytest.mark.parametrize("may_guess", [False, True])
+def test_a_late_byte_that_is_no_text_is_named(tmp_path: Path, may_guess: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text, "CHUNK_BYTES", 100)
+    path = tmp_path / "table.csv"
+    path.write_bytes(b"a,b,c\n" + b"1,x,2\n" * 1000 + b"1,\x81,2\n")
+    (found,) = outcome(path, DataSection(), may_guess=may_guess)
+    assert "line 1002" in str(found) and "the byte 0x81 at byte 6008" in str(found)
+    path.write_bytes(b"a,b,c\n" + b"1,x,2\n" * 1000 + b"1,\0,2\n")
+    (found,) = outcome(path, DataSection(), may_guess=may_guess)
+    assert "a zero byte at byte 6008" in str(found)
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ class Guessed(Protocol):
 
 
 class Unsettled(Exception):
-    """A row does not fit the types that were guessed: read again, without `Context.may_guess`.
+    """A row does not fit what was guessed of types or encoding: read again, without `Context.may_guess`.
 
     It comes before the end of the batches, and only to those who let types be guessed.
     """

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing, suppress
 from itertools import islice
 
 import polars as pl
@@ -11,12 +11,12 @@ import polars as pl
 from rowsmith.conform.plain import STRING
 from rowsmith.errors import SourceError
 from rowsmith.ingestion.sources.ahead import ahead
-from rowsmith.ingestion.sources.formats.delimited_dialect import Dialect, detect_dialect
-from rowsmith.ingestion.sources.formats.delimited_records import Records, cut_records
+from rowsmith.ingestion.sources.formats.delimited_dialect import detect_dialect
+from rowsmith.ingestion.sources.formats.delimited_records import Records, cut_records, no_check
 from rowsmith.ingestion.sources.formats.delimited_rows import Rows
 from rowsmith.ingestion.sources.formats.delimited_types import TypeEvidence, convert
 from rowsmith.ingestion.sources.formats.names import settle_names
-from rowsmith.ingestion.sources.formats.text import as_utf8
+from rowsmith.ingestion.sources.formats.text import UTF8, Utf8Check, as_utf8, likely_utf8
 from rowsmith.ingestion.sources.local_file import LocalFile
 from rowsmith.ingestion.sources.protocol import Table, Unsettled
 from rowsmith.recipe_data import DataSection
@@ -37,22 +37,32 @@ class Delimited:
         return True
 
     def open(self, file: LocalFile, options: DataSection) -> Table:
-        text, encoding = as_utf8(file, options.encoding)
-        return DelimitedTable(text, detect_dialect(text, options), encoding, options.decimal)
+        return DelimitedTable(file, options)
 
 
 class DelimitedTable:
-    """Types are guessed from the first rows until `settle` has looked at all of them; where a guess is wrong, `batches`
-    raise Unsettled. A small file is settled from the beginning, and kept.
+    """Types are guessed from the first rows, and UTF-8 from the first bytes, until `settle` has looked at all of them;
+    where a guess is wrong, `batches` raise Unsettled. A small file is settled from the beginning, and kept.
     """
 
-    def __init__(self, file: LocalFile, dialect: Dialect, encoding: str, decimal: str | None) -> None:
-        self._file = file
-        self._dialect = dialect
-        self._encoding = encoding
+    def __init__(self, file: LocalFile, options: DataSection) -> None:
+        self._original, self._options = file, options
+        likely = likely_utf8(file, options.encoding) if file.size > MAX_BYTES_KEPT else None
+        if likely is not None:
+            with suppress(Unsettled):
+                self._begin(likely, UTF8, is_sure=False)
+                return
+        self._begin_surely()
+
+    def _begin_surely(self) -> None:
+        self._begin(*as_utf8(self._original, self._options.encoding), is_sure=True)
+
+    def _begin(self, file: LocalFile, encoding: str, *, is_sure: bool) -> None:
+        self._file, self._encoding, self._encoding_is_sure = file, encoding, is_sure
+        self._dialect = dialect = detect_dialect(file, self._options)
         self._names = settle_names(dialect.names, where=f"{file.name}, line 1")
         self._rows = Rows(dialect, self._names)
-        self._evidence = TypeEvidence(self._names, separator=dialect.separator, decimal=decimal)
+        self._evidence = TypeEvidence(self._names, separator=dialect.separator, decimal=self._options.decimal)
         self._is_settled = file.size <= MAX_BYTES_KEPT
         self._kept = [self._rows.frame(piece, {}) for piece in self._pieces()] if self._is_settled else None
         for batch in self._kept or ():
@@ -85,9 +95,14 @@ class DelimitedTable:
 
     def settle(self) -> None:
         """Look at every row. Raises SourceError for a broken one, and where there is none."""
-        if not self._is_settled and not sum(batch.height for batch in self._looked_at()):
-            raise self._without_rows()
-        self._is_settled = True
+        if self._is_settled:
+            return
+        try:
+            self._look_at_all()
+        except Unsettled:
+            self._begin_surely()
+            self._look_at_all()
+        self._is_settled = self._encoding_is_sure = True
 
     def batches(self, types: Mapping[str, pl.DataType]) -> Iterator[pl.DataFrame]:
         if self._kept is not None:
@@ -102,12 +117,26 @@ class DelimitedTable:
         return convert(batch, types, self._evidence, where=self._file.name)
 
     def _pieces(self) -> Generator[Records | pl.DataFrame]:
-        return cut_records(self._file, self._dialect, self._names)
+        check = no_check if self._encoding_is_sure else self._utf8_check()
+        return cut_records(self._file, self._dialect, self._names, check)
+
+    def _utf8_check(self) -> Callable[[bytes], None]:
+        look = Utf8Check(self._file)
+
+        def check(chunk: bytes) -> None:
+            if look.fault(chunk):
+                raise Unsettled
+
+        return check
 
     def _look_at_first(self) -> None:
         with closing(self._looked_at()) as batches:
             for _ in islice(batches, GUESSED_PIECES):
                 pass
+
+    def _look_at_all(self) -> None:
+        if not sum(batch.height for batch in self._looked_at()):
+            raise self._without_rows()
 
     def _looked_at(self) -> Generator[pl.DataFrame]:
         """Every batch, after the evidence has seen it."""

@@ -22,6 +22,7 @@ MIN_CONSISTENCY = 0.99
 MIN_NAMES_THAT_COUNT = 3
 LONGEST_NUMBER = 60
 NUMBER = re.compile(r"[+-]?[\d.,]*\d[\d.,]*(e[+-]?\d+)?%?", re.IGNORECASE)
+LONE_RETURN = re.compile(r"\r(?!\Z)")
 
 # The csv module's own limit (128 kB) is one for the whole program, and too low for texts.
 csv.field_size_limit(1 << 26)
@@ -61,7 +62,8 @@ def _sample(file: LocalFile) -> list[str]:
         data = content.read(SAMPLE_BYTES)
     end = data.rfind(b"\n") + 1 if len(data) == SAMPLE_BYTES else 0
     text = data[: end or len(data)].decode("utf-8", errors="ignore")
-    return [f"{line}\n" for line in text.split("\n") if line.strip("\r")]
+    # The csv module takes no carriage return that has something after it.
+    return [LONE_RETURN.sub(" ", line) + "\n" for line in text.split("\n") if line.strip("\r")]
 
 
 def _records(lines: Sequence[str], separator: str, quote: str) -> list[list[str]]:

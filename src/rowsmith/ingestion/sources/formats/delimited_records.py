@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, BinaryIO
 
@@ -63,18 +63,28 @@ class Records:
     odd: frozenset[int]
 
 
-def cut_records(file: LocalFile, dialect: Dialect, names: Sequence[str]) -> Generator[Records | pl.DataFrame]:
+def no_check(chunk: bytes) -> None:
+    """For a file that was looked through before."""
+
+
+def cut_records(
+    file: LocalFile, dialect: Dialect, names: Sequence[str], check: Callable[[bytes], None] = no_check
+) -> Generator[Records | pl.DataFrame]:
     """Pieces of a file in order; a frame (of String columns) where the csv module had to read.
 
-    Raises SourceError naming line and row for a record with too few or too many fields, or an unclosed quote.
+    `check` is shown all bytes before they are used, and an empty chunk at their end. Raises SourceError naming line and
+    row for a record with too few or too many fields, or an unclosed quote, and whatever `check` raises.
     """
     with file.open() as content:
-        yield from _Cutter(file.name, dialect, names, content).pieces()
+        yield from _Cutter(file.name, dialect, names, content, check).pieces()
 
 
 class _Cutter:
-    def __init__(self, where: str, dialect: Dialect, names: Sequence[str], content: BinaryIO) -> None:
+    def __init__(
+        self, where: str, dialect: Dialect, names: Sequence[str], content: BinaryIO, check: Callable[[bytes], None]
+    ) -> None:
         self.where, self.dialect, self.names, self.content = where, dialect, list(names), content
+        self._check = check
         self._quote = ord(dialect.quote)
         self._size = min(FIRST_BYTES, CHUNK_BYTES)
         self.lines = 0
@@ -85,6 +95,7 @@ class _Cutter:
         rest = b""
         while True:
             fresh = self._read()
+            self._check(fresh)
             data = rest + fresh if rest else fresh
             if not data:
                 return
@@ -177,7 +188,9 @@ class _Cutter:
         return kept
 
     def _slow(self, data: bytes) -> Iterator[pl.DataFrame]:
-        text = io.TextIOWrapper(io.BufferedReader(_Joined(data, self.content)), encoding="utf-8", newline="")
+        text = io.TextIOWrapper(
+            io.BufferedReader(_Joined(data, self.content, self._check)), encoding="utf-8", newline=""
+        )
         reader = csv.reader(
             text, delimiter=self.dialect.separator, quotechar=self.dialect.quote, skipinitialspace=True, strict=True
         )
@@ -226,15 +239,18 @@ class _Cutter:
 class _Joined(io.RawIOBase):
     """Bytes at hand, then the rest of a file."""
 
-    def __init__(self, data: bytes, rest: IO[bytes]) -> None:
-        self._data, self._rest = io.BytesIO(data), rest
+    def __init__(self, data: bytes, rest: IO[bytes], check: Callable[[bytes], None]) -> None:
+        self._data, self._rest, self._check = io.BytesIO(data), rest, check
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         view = memoryview(buffer)
-        chunk = self._data.read(len(view)) or self._rest.read(len(view))
+        chunk = self._data.read(len(view))
+        if not chunk:
+            chunk = self._rest.read(len(view))
+            self._check(chunk)
         view[: len(chunk)] = chunk
         return len(chunk)
 

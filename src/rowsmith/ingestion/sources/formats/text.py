@@ -34,6 +34,30 @@ def as_utf8(file: LocalFile, encoding: str | None = None) -> tuple[LocalFile, st
 
     Raises SourceError naming byte and line where the bytes do not fit, RecipeError for an encoding nobody knows.
     """
+    file, encoding = _declared(file, encoding)
+    fault = None if encoding and encoding != UTF8 else _first_fault(file)
+    encoding = encoding or _detected(file, fault)
+    if encoding != UTF8:
+        return _transcoded(file, encoding), encoding
+    if fault is not None:
+        raise _not_utf8(file, fault)
+    return (_transcoded(file, UTF8) if _has_old_line_ends(file.head()) else file), UTF8
+
+
+def likely_utf8(file: LocalFile, encoding: str | None = None) -> LocalFile | None:
+    """What `as_utf8` makes of a file if all of it is UTF-8, as its beginning is; None where that is unlikely.
+
+    `Utf8Check` tells whether it is. Raises SourceError for a binary file.
+    """
+    file, encoding = _declared(file, encoding)
+    if encoding not in (None, UTF8) or _has_old_line_ends(file.head()):
+        return None
+    with file.open() as content:
+        return None if Utf8Check(file).fault(content.read(CHUNK_BYTES)) else file
+
+
+def _declared(file: LocalFile, encoding: str | None) -> tuple[LocalFile, str | None]:
+    """The file from after its mark on, and the encoding that was given, or that its head says; None where none is."""
     head = file.head()
     for mark, marked in MARKS:
         if head.startswith(mark) and (encoding is None or _same(encoding, marked)):
@@ -41,13 +65,7 @@ def as_utf8(file: LocalFile, encoding: str | None = None) -> tuple[LocalFile, st
             if marked == UTF8:
                 file = replace(file, start=len(mark))
     encoding = encoding or is_wide_text(head)
-    fault = None if encoding and _canonical(encoding, file) != UTF8 else _first_fault(file)
-    encoding = _canonical(encoding, file) if encoding else _detected(file, fault)
-    if encoding != UTF8:
-        return _transcoded(file, encoding), encoding
-    if fault is not None:
-        raise _not_utf8(file, fault)
-    return (_transcoded(file, UTF8) if _has_old_line_ends(head) else file), UTF8
+    return file, _canonical(encoding, file) if encoding else None
 
 
 def _same(one: str, other: str) -> bool:
@@ -82,28 +100,40 @@ class _Fault:
         self.byte, self.line, self.value, self.ascii_before = byte, line, value, ascii_before
 
 
+class Utf8Check:
+    """Looks at the bytes of a file, chunk after chunk in their order."""
+
+    def __init__(self, file: LocalFile) -> None:
+        self._file = file
+        self._decoder = codecs.getincrementaldecoder(UTF8)()
+        self._done, self._ascii_before = 0, True
+
+    def fault(self, chunk: bytes) -> _Fault | None:
+        """What is not UTF-8 in this chunk; an empty one is the end. Raises SourceError for a zero byte."""
+        kept = self._decoder.getstate()[0]
+        is_ascii = chunk.isascii()
+        # Most text is ASCII, and need not be decoded to know that it can be.
+        if not is_ascii or kept or not chunk:
+            try:
+                self._decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError as problem:
+                data = kept + chunk
+                byte = self._done - len(kept) + problem.start
+                before = self._ascii_before and data[: problem.start].isascii()
+                return _Fault(byte, _line_of(self._file, byte), data[problem.start], before)
+        _refuse_nul(chunk, self._done, self._file)
+        self._ascii_before = self._ascii_before and is_ascii
+        self._done += len(chunk)
+        return None
+
+
 def _first_fault(file: LocalFile) -> _Fault | None:
-    decoder = codecs.getincrementaldecoder(UTF8)()
-    done, ascii_before = 0, True
+    check = Utf8Check(file)
     with file.open() as content:
-        while True:
-            chunk = content.read(CHUNK_BYTES)
-            kept = decoder.getstate()[0]
-            is_ascii = chunk.isascii()
-            # Most text is ASCII, and need not be decoded to know that it can be.
-            if not is_ascii or kept or not chunk:
-                try:
-                    decoder.decode(chunk, final=not chunk)
-                except UnicodeDecodeError as problem:
-                    data = kept + chunk
-                    byte = done - len(kept) + problem.start
-                    before = ascii_before and data[: problem.start].isascii()
-                    return _Fault(byte, _line_of(file, byte), data[problem.start], before)
-            if not chunk:
-                return None
-            _refuse_nul(chunk, done, file)
-            ascii_before = ascii_before and is_ascii
-            done += len(chunk)
+        while chunk := content.read(CHUNK_BYTES):
+            if fault := check.fault(chunk):
+                return fault
+    return check.fault(b"")
 
 
 def _line_of(file: LocalFile, byte: int) -> int:
