@@ -1,6 +1,7 @@
 """What pyproject.toml cannot say: the compiled loops. Where there is no compiler, their twins in NumPy do the work."""
 
 import sysconfig
+from pathlib import Path
 
 from setuptools import Extension, setup
 
@@ -16,9 +17,11 @@ LOOPS = (
 
 def compiled(name: str) -> Extension:
     """Without contraction, which would round once where the twin in NumPy rounds twice."""
+    source = Path("src/rowsmith", *name.split(".")).with_suffix(".c")
     return Extension(
         f"rowsmith.{name}",
-        [f"src/rowsmith/{name.replace('.', '/')}.c"],
+        [source.as_posix()],
+        depends=[header.as_posix() for header in sorted(source.parent.glob("_*.h"))],
         extra_compile_args=[] if IS_WINDOWS else ["-O3", "-ffp-contract=off"],
         py_limited_api=not IS_FREE_THREADED,
         optional=True,

@@ -14,14 +14,15 @@ from rowsmith.errors import ArtifactError
 from rowsmith.training.families import traverse
 from rowsmith.training.families.links import sigmoid
 from rowsmith.training.families.node_table import NodeTable, Splits
-from rowsmith.training.families.traverse import add_leaves_numpy
+from rowsmith.training.families.traverse import IS_CATEGORY, add_leaves_numpy
 from rowsmith.training.families.tree_plan import NOT_PLANNED, plan_of
 from rowsmith.training.families.tree_text import node_table
 from rowsmith.training.families.trees import trimmed
 from rowsmith.types import Array, Matrix, Scores2D, Task
 from tests.training.tables import make_table
 
-HOSTILE = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-45, -1e-45, 3.4e38, -3.4e38, -1.0, 31.0, 32.0, 1e9, 3e9, 0.5, 7.0]
+LEVELS = [-1.0, 7.0, 31.0, 32.0, 63.0, 64.0, 2047.5, 1e9, 3e9]
+HOSTILE = [np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-45, -1e-45, 3.4e38, -3.4e38, 0.5, *LEVELS]
 
 
 def grown(rounds: int = 100) -> tuple[lightgbm.Booster, Matrix]:
@@ -58,7 +59,8 @@ def random_splits(rng: np.random.Generator, columns: int, sizes: list[int]) -> S
     nodes = np.array(sizes, dtype=np.int64)
     total = int(nodes.sum())
     thresholds = rng.choice(np.array([*HOSTILE[1:], *rng.normal(size=20)], dtype=np.float32), total)
-    sets = np.array([1, 0x80000001, 0, 2, 0xFFFFFFFF, 1], dtype=np.uint32)
+    many = rng.integers(0, 2**32, 64, dtype=np.uint32)
+    sets = np.array([1, 0x80000001, 0, 2, 0xFFFFFFFF, 1, 64, *many], dtype=np.uint32)
     return Splits(
         nodes=nodes,
         leaves=nodes + 1,
@@ -68,7 +70,7 @@ def random_splits(rng: np.random.Generator, columns: int, sizes: list[int]) -> S
         left=np.concatenate(left),
         right=np.concatenate(right),
         is_category=np.arange(total) % 3 == 2,
-        set_place=rng.choice(np.array([0, 2, 3]), total),
+        set_place=rng.choice(np.array([0, 2, 3, 6]), total),
         sets=sets,
     )
 
@@ -113,14 +115,14 @@ def hostile_rows(seed: int, rows: int, columns: int = 5) -> Matrix:
 @settings(max_examples=60, deadline=None)
 def test_compiled_and_twin_have_the_same_bits(seed: int, sizes: list[int], width: int) -> None:
     table = random_table(seed, sizes, width)
-    matrix = hostile_rows(seed, 70 + seed % 7)
+    matrix = hostile_rows(seed, 270 + seed % 7)
     sums = table.sums(matrix)
     np.testing.assert_array_equal(sums.view(np.int64), twin(table, matrix).view(np.int64))
-    for i in range(0, len(matrix), 9):
+    for i in range(0, len(matrix), 31):
         np.testing.assert_array_equal(table.sums_row(matrix[i]).view(np.int64), sums[i].view(np.int64))
 
 
-@pytest.mark.parametrize("rows", [2, 15, 16, 63, 64, 65, 79, 80, 150])
+@pytest.mark.parametrize("rows", [2, 15, 16, 31, 32, 65, 255, 256, 257, 271, 272, 600])
 def test_large_trees_and_small_ones_and_any_number_of_rows(rows: int) -> None:
     sizes = [3, 254, 0, 255, 256, 400, 64, 63, 1]
     tables = [random_table(seed, sizes) for seed in (1, 2)]
@@ -131,7 +133,7 @@ def test_large_trees_and_small_ones_and_any_number_of_rows(rows: int) -> None:
     np.testing.assert_array_equal(table.sums(matrix).view(np.int64), twin(table, matrix).view(np.int64))
 
 
-def test_a_tree_whose_nodes_are_out_of_order_is_walked() -> None:
+def test_the_nodes_of_a_tree_may_be_in_any_order() -> None:
     """Node 1 is the child of node 2."""
     splits = Splits(
         nodes=np.array([3]),
@@ -143,7 +145,7 @@ def test_a_tree_whose_nodes_are_out_of_order_is_walked() -> None:
         right=np.array([~3, ~1, ~2]),
     )
     table = NodeTable.of(splits, np.arange(4), np.array([1.0, 2.0, 4.0, 8.0]), 1, np.zeros(1, dtype=np.int64), 1)
-    assert plan_of(table.nodes, table.roots).inner.tolist() == [NOT_PLANNED]
+    assert plan_of(table.nodes, table.roots).inner.tolist() == [3]
     matrix = hostile_rows(5, 100, columns=3)
     assert table.sums(matrix)[:, 0].tolist() == [2.0 ** walked(splits, 0, row) for row in matrix]
 
@@ -177,6 +179,22 @@ def test_a_trimmed_model_answers_as_its_library() -> None:
     sums = trees.unit * node_table(trees.text, outputs=1).sums(hostile)[:, 0]
     np.testing.assert_allclose(sigmoid(sums), booster.predict(hostile), rtol=1e-6)
     assert len(trees.text) < 0.6 * len(booster.model_to_string())
+
+
+def test_sets_of_levels_that_are_the_same_are_asked_for_once() -> None:
+    rng = np.random.default_rng(0)
+    matrix = rng.integers(0, 6, (800, 2)).astype(np.float32)
+    target = np.isin(matrix[:, 0], [1, 4]) ^ (rng.random(800) < 0.2)
+    dataset = lightgbm.Dataset(matrix, target, categorical_feature=[0, 1])
+    settings = {"objective": "binary", "verbosity": -1, "num_threads": 1, "min_data_per_group": 20}
+    text = trimmed(lightgbm.train(settings, dataset, 50).model_to_string(), 2).text
+    table = node_table(text, outputs=1)
+    asked = table.questions[table.questions["kind"] == IS_CATEGORY]
+    places = asked["set"].tolist()
+    sets = [table.sets[place : place + 1 + table.sets[place]].tobytes() for place in places]
+    assert len(set(zip(asked["column"].tolist(), sets, strict=True))) == len(sets)
+    assert sum(line.startswith("cat_boundaries") for line in text.splitlines()) >= 40
+    assert 0 < len(sets) <= 2**6
 
 
 @pytest.mark.parametrize("text", ["", "tree", "num_leaves=x\n", "num_leaves=3\nleaf_value=1 2 3\n"])

@@ -13,7 +13,7 @@ def add_leaves(
     sums: Array,
     /,
 ) -> None: ...
-def add_leaves_of_many(
+def add_leaves_by_plan(
     questions: Array,
     sets: Array,
     nodes: Array,

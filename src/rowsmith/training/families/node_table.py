@@ -17,7 +17,7 @@ from rowsmith.training.families.traverse import (
     NODE,
     QUESTION,
     add_leaves,
-    add_leaves_of_many,
+    add_leaves_by_plan,
     ordered,
 )
 from rowsmith.training.families.tree_plan import TreePlan, plan_of
@@ -140,10 +140,10 @@ class NodeTable:
             return
         matrix = np.ascontiguousarray(matrix, dtype=np.float32)
         trees = self.questions, self.sets, self.nodes, self.values, self.width, self.roots, self.outputs
-        if rows < MANY_ROWS or add_leaves_of_many is None:
+        if rows < MANY_ROWS or add_leaves_by_plan is None:
             add_leaves(*trees, matrix, rows, sums)
         else:
-            add_leaves_of_many(*trees, matrix, rows, sums, *self._plan.arrays)
+            add_leaves_by_plan(*trees, matrix, rows, sums, *self._plan.arrays)
 
     @cached_property
     def _plan(self) -> TreePlan:

@@ -7,14 +7,15 @@ from typing import TypeAlias
 
 import numpy as np
 
-from rowsmith.types import Array
+from rowsmith.types import Array, Rows
 
 TEST = np.dtype([("question", np.uint32), ("threshold", np.int32)])
 """Whether an answer is at most a threshold; in the order of questions, then of thresholds."""
-STEP = np.dtype([("left", np.uint16), ("right", np.uint16), ("test", np.uint32)])
-"""Where the rows go that came to an inner node: to the left those that pass the test."""
+STEP = np.dtype([("slot", np.uint32), ("test", np.uint32)])
+"""Of the rows in a slot, those that pass a test stay, and the others go to a new one: step i of a tree to slot i + 1.
+They begin in slot 0, and at last each slot is a leaf."""
 MOST_LEAVES = 256
-"""Of a larger tree rows see so little that walking is quicker. Leaves have the places from here on."""
+"""Of a larger tree rows see so little that walking is quicker."""
 NOT_PLANNED = np.iinfo(np.uint32).max
 SIGN = 1 << 31
 
@@ -23,8 +24,8 @@ Arrays: TypeAlias = tuple[Array, Array, Array, Array]
 
 @dataclass(frozen=True)
 class TreePlan:
-    """`steps` are those of the inner nodes of each planned tree, in an order in which children come after their
-    parents; `inner` says of every tree how many these are, and `places` where the numbers of each leaf begin."""
+    """`steps` are those of the inner nodes of each planned tree, `inner` says of every tree how many these are, and
+    `places` where the numbers of each leaf begin."""
 
     tests: Array
     steps: Array
@@ -33,30 +34,41 @@ class TreePlan:
 
     @property
     def arrays(self) -> Arrays:
-        """As add_leaves_of_many takes them."""
+        """As add_leaves_by_plan takes them."""
         return self.tests, self.steps, self.inner, self.places
 
 
 def plan_of(nodes: Array, roots: Array) -> TreePlan:
     """`nodes` and `roots` as in NodeTable, where one tree lies behind the other."""
-    here = np.arange(len(nodes))
     child = nodes["child"].astype(np.int64)
-    is_inner = child != here
+    is_inner = child != np.arange(len(nodes))
     first = roots.astype(np.int64)
     trees = np.repeat(np.arange(len(first)), np.diff(first, append=len(nodes)))
     inner = np.bincount(trees[is_inner], minlength=len(first))
-    turned = np.bincount(trees[child < here], minlength=len(first))
-    is_planned = (inner < MOST_LEAVES) & (turned == 0)
-    before = np.cumsum(is_inner) - is_inner
-    before -= before[first][trees]
-    place = np.where(is_inner, before, MOST_LEAVES + here - first[trees] - before)
-    chosen = is_inner & is_planned[trees]
-    keys = nodes["question"][chosen].astype(np.int64) << 32 | (nodes["threshold"][chosen].astype(np.int64) + SIGN)
-    different, number = np.unique(keys, return_inverse=True)
+    is_planned = inner < MOST_LEAVES
+    levels = _levels(child, is_inner, first[is_planned])
+    stepped = np.concatenate(levels)
+    stepped = stepped[np.argsort(trees[stepped], kind="stable")]
+    slot = np.zeros(len(nodes), dtype=np.int64)
+    slot[child[stepped] + 1] = np.arange(1, len(stepped) + 1) - (np.cumsum(inner * is_planned) - inner)[trees[stepped]]
+    for level in levels:
+        slot[child[level]] = slot[level]
+    steps = np.zeros(len(stepped), dtype=STEP)
+    steps["slot"] = slot[stepped]
+    keys = nodes["question"][stepped].astype(np.int64) << 32 | (nodes["threshold"][stepped].astype(np.int64) + SIGN)
+    different, steps["test"] = np.unique(keys, return_inverse=True)
     tests = np.zeros(len(different), dtype=TEST)
     tests["question"], tests["threshold"] = different >> 32, (different & (2 * SIGN - 1)) - SIGN
-    steps = np.zeros(len(number), dtype=STEP)
-    steps["left"], steps["right"], steps["test"] = place[child[chosen]], place[child[chosen] + 1], number
-    places = nodes["place"][~is_inner & is_planned[trees]]
+    leaves = np.flatnonzero(~is_inner & is_planned[trees])
+    leaves = leaves[np.lexsort((slot[leaves], trees[leaves]))]
     told = np.where(is_planned, inner, NOT_PLANNED).astype(np.uint32)
-    return TreePlan(tests, steps, told, np.ascontiguousarray(places))
+    return TreePlan(tests, steps, told, np.ascontiguousarray(nodes["place"][leaves]))
+
+
+def _levels(child: Rows, is_inner: Array, roots: Rows) -> list[Rows]:
+    """The inner nodes of the trees with these roots: the roots, those below them, and so on."""
+    levels = [roots[is_inner[roots]]]
+    while len(levels[-1]):
+        below = np.concatenate([child[levels[-1]], child[levels[-1]] + 1])
+        levels.append(below[is_inner[below]])
+    return levels

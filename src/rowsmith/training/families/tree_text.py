@@ -82,17 +82,23 @@ def _splits(fields: dict[str, list[str]], leaves: Rows) -> Splits:
 
 
 def _sets(fields: dict[str, list[str]]) -> tuple[Array, Rows]:
-    """All sets of levels, each a count of words and the words, and where each of them begins."""
-    parts: list[Array] = []
+    """All different sets of levels, each a count of words and the words, and where each set of the text is among them.
+
+    Trees ask for the same sets again and again; what is one set is one question.
+    """
+    places: dict[tuple[int, ...], int] = {}
     starts: list[int] = []
     length = 0
     for bounds, words in zip(fields["cat_boundaries"], fields["cat_threshold"], strict=True):
-        cuts, levels = _whole([bounds]), _whole([words])
-        for start, stop in pairwise(cuts.tolist()):
-            starts.append(length)
-            parts += [np.array([stop - start]), levels[start:stop]]
-            length += 1 + stop - start
-    return (np.concatenate(parts).astype(np.uint32) if parts else NO_SETS), np.array(starts, dtype=np.int64)
+        cuts, levels = _whole([bounds]).tolist(), _whole([words]).tolist()
+        for start, stop in pairwise(cuts):
+            found = (stop - start, *levels[start:stop])
+            if found not in places:
+                places[found] = length
+                length += len(found)
+            starts.append(places[found])
+    sets = np.array([number for found in places for number in found], dtype=np.int64).astype(np.uint32)
+    return sets if places else NO_SETS, np.array(starts, dtype=np.int64)
 
 
 def _numbers(words: list[str]) -> Vector:
