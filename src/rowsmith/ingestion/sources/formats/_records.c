@@ -15,6 +15,10 @@
 #if defined(_MSC_VER)
 #include <intrin.h>
 #endif
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#define HAS_AVX2 1 /* for the compiler; whether the processor has it shows when it runs */
+#endif
 
 #define BLOCK 64
 
@@ -131,46 +135,164 @@ static Bytes after_quotes(Bytes at, Bytes end, const Form *form, Found *found)
     }
 }
 
-/* Whether all is as it should be. `odd` has a byte for each column. */
-static int look(Bytes data, Bytes end, const Form *form, Found *found, unsigned char *odd)
+/* How far a chunk was looked at: `at` begins the field of this number. `lines` are those of whole records. */
+typedef struct {
+    Bytes data, at, end;
+    Py_ssize_t field, lines;
+    Found *found;
+    unsigned char *odd; /* a byte for each column */
+} Look;
+
+static inline int end_record(Look *look, const Form *form, Bytes next)
 {
-    Bytes at = data;
-    Py_ssize_t field = 0, lines = 0;
-    Walk walk = {data, end, 0};
-    walk_from(&walk, data, form);
-    while (at < end) {
+    if (look->field != form->width - 1)
+        return 0;
+    look->field = 0;
+    look->found->records++;
+    look->lines = ++look->found->lines;
+    look->found->used = next - look->data;
+    return 1;
+}
+
+#ifdef HAS_AVX2
+#define AVX2 __attribute__((target("avx2,bmi,popcnt")))
+#define LEFT_TO_FIELDS 1024 /* bytes from a quote on: where there is one, there are others */
+
+typedef struct {
+    __m256i low, high;
+} Block;
+
+AVX2 static inline Block block_at(Bytes at)
+{
+    return (Block){_mm256_loadu_si256((const __m256i *)at), _mm256_loadu_si256((const __m256i *)(at + BLOCK / 2))};
+}
+
+AVX2 static inline Block are(const Block *block, unsigned char byte)
+{
+    __m256i same = _mm256_set1_epi8((char)byte);
+    return (Block){_mm256_cmpeq_epi8(block->low, same), _mm256_cmpeq_epi8(block->high, same)};
+}
+
+AVX2 static inline Block are_digits(const Block *block)
+{
+    __m256i zero = _mm256_set1_epi8('0'), nine = _mm256_set1_epi8(9);
+    __m256i low = _mm256_sub_epi8(block->low, zero), high = _mm256_sub_epi8(block->high, zero);
+    return (Block){_mm256_cmpeq_epi8(_mm256_min_epu8(low, nine), low), _mm256_cmpeq_epi8(_mm256_min_epu8(high, nine), high)};
+}
+
+AVX2 static inline Block either(Block one, Block other)
+{
+    return (Block){_mm256_or_si256(one.low, other.low), _mm256_or_si256(one.high, other.high)};
+}
+
+AVX2 static inline Block both(Block one, Block other)
+{
+    return (Block){_mm256_and_si256(one.low, other.low), _mm256_and_si256(one.high, other.high)};
+}
+
+/* A bit for each byte, the lowest for the first. */
+AVX2 static inline uint64_t bits_of(Block block)
+{
+    uint64_t low = (uint32_t)_mm256_movemask_epi8(block.low), high = (uint32_t)_mm256_movemask_epi8(block.high);
+    return high << 32 | low;
+}
+
+/* Fields in blocks of 64 bytes, as far as there are whole ones without quotes. Whether all was as it should be. */
+AVX2 static int skim(Look *look, const Form *form)
+{
+    Bytes at = look->at;
+    uint64_t begins_next = 1, zero_next = 0; /* whether the next block begins with a field, or after a minus that does */
+    for (; look->end - at > BLOCK; at += BLOCK) {
+        Block here = block_at(at), after = block_at(at + 1);
+        if (bits_of(are(&here, form->quote)))
+            break;
+        uint64_t separators = bits_of(are(&here, form->separator)), newlines = bits_of(are(&here, '\n'));
+        uint64_t begins = (separators | newlines) << 1 | begins_next;
+        uint64_t zeros = bits_of(both(are(&here, '0'), are_digits(&after)));
+        uint64_t minus = begins & bits_of(are(&here, '-'));
+        uint64_t signs = bits_of(either(either(are(&here, ' '), are(&here, '\t')), are(&here, '+')));
+        uint64_t odd = (begins & (signs | zeros)) | ((minus << 1 | zero_next) & zeros);
+        begins_next = (separators | newlines) >> 63;
+        zero_next = minus >> 63;
+        for (uint64_t cuts = newlines;; cuts &= cuts - 1) {
+            /* What comes before the end of this record, or of the block. */
+            uint64_t record = cuts ? cuts ^ (cuts - 1) : ~(uint64_t)0;
+            for (; odd & record; odd &= odd - 1) {
+                Py_ssize_t place = look->field + __builtin_popcountll(separators & ((odd & -odd) - 1));
+                if (place >= form->width)
+                    return 0;
+                look->odd[place] = 1;
+            }
+            look->field += __builtin_popcountll(separators & record);
+            separators &= ~record;
+            if (cuts == 0)
+                break;
+            if (!end_record(look, form, at + lowest_bit(cuts) + 1))
+                return 0;
+        }
+        if (look->field >= form->width)
+            return 0;
+    }
+    /* Back to where the field begins. */
+    while (at > look->at && at[-1] != form->separator && at[-1] != '\n')
+        at--;
+    look->at = at;
+    return 1;
+}
+#endif
+
+/* Field by field, at least as far as `until`. Whether all is as it should be. */
+static int walk_fields(Look *look, const Form *form, Bytes until)
+{
+    Found *found = look->found;
+    Bytes at = look->at, end = look->end;
+    Walk walk = {at, end, 0};
+    walk_from(&walk, at, form);
+    while (at < until) {
         if (*at == form->quote) {
             found->has_quotes = 1;
-            odd[field] |= (unsigned char)is_odd(at + 1, end);
+            look->odd[look->field] |= (unsigned char)is_odd(at + 1, end);
             at = after_quotes(at, end, form, found);
-            if (at == NULL || at == end)
+            if (at == NULL || at == end) {
+                at = end;
                 break;
+            }
             if (*at != form->separator && *at != '\n' && *at != '\r')
                 return 0;
             walk_from(&walk, at, form);
         } else {
-            odd[field] |= (unsigned char)is_odd(at, end);
+            look->odd[look->field] |= (unsigned char)is_odd(at, end);
         }
         Bytes cut = next_special(&walk, form);
-        if (cut == end)
+        if (cut == end) {
+            at = end;
             break;
+        }
         if (*cut == form->quote)
             return 0;
         if (*cut == '\n') {
-            if (field != form->width - 1)
+            if (!end_record(look, form, cut + 1))
                 return 0;
-            field = 0;
-            found->records++;
-            found->lines++;
-            lines = found->lines;
-            found->used = cut + 1 - data;
-        } else if (++field == form->width) {
+        } else if (++look->field == form->width) {
             return 0;
         }
         at = cut + 1;
     }
-    found->lines = lines;
+    look->at = at;
     return 1;
+}
+
+static int look_through(Look *look, const Form *form)
+{
+#ifdef HAS_AVX2
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt"))
+        while (look->end - look->at > BLOCK)
+            if (!skim(look, form) ||
+                !walk_fields(look, form,
+                             look->end - look->at > LEFT_TO_FIELDS ? look->at + LEFT_TO_FIELDS : look->end))
+                return 0;
+#endif
+    return walk_fields(look, form, look->end);
 }
 
 PyDoc_STRVAR(whole_records_doc,
@@ -201,7 +323,9 @@ static PyObject *whole_records(PyObject *module, PyObject *args)
         return PyErr_NoMemory();
     }
     Py_BEGIN_ALLOW_THREADS
-    is_regular = look(view.buf, (Bytes)view.buf + view.len, &form, &found, odd);
+    Look look = {view.buf, view.buf, (Bytes)view.buf + view.len, 0, 0, &found, odd};
+    is_regular = look_through(&look, &form);
+    found.lines = look.lines;
     Py_END_ALLOW_THREADS
     PyBuffer_Release(&view);
     PyObject *answer = is_regular ? Py_BuildValue("nnniy#", found.used, found.records, found.lines, found.has_quotes,

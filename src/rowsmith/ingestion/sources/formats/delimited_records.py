@@ -31,7 +31,8 @@ except ImportError:
 else:
     is_compiled = True
 
-CHUNK_BYTES = 1 << 24
+CHUNK_BYTES = 1 << 23
+"""Of twice this, and of what is left beside it, the C library would give memory back and fault it in again each time."""
 FIRST_BYTES = 1 << 20
 """The first chunk is small: nothing is known of its columns, so all of it is read as text."""
 END_BYTES = 1 << 16
