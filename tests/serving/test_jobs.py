@@ -213,7 +213,7 @@ def test_the_process_of_a_job_trusts_the_same_keys(project: Project, data: Path,
         command = [sys.executable, "-m", "rowsmith.serving.job_process"]
         process = subprocess.Popen(command, stdin=subprocess.PIPE)
         assert process.stdin is not None
-        process.stdin.write(order_of(trusting, Settings(), id_))
+        process.stdin.write(order_of(trusting, Settings(), id=id_))
         process.stdin.flush()
         process.wait(60)
         process.stdin.close()
@@ -395,7 +395,7 @@ def test_a_file_of_huge_pages_ends_its_own_process_alone(project: Project, data:
     _, id_ = job_of(project, source)
     process = subprocess.Popen([sys.executable, "-m", "rowsmith.serving.job_process"], stdin=subprocess.PIPE)
     assert process.stdin is not None
-    process.stdin.write(order_of(project, Settings(job_memory_mb=450), id_))
+    process.stdin.write(order_of(project, Settings(job_memory_mb=450), id=id_))
     process.stdin.flush()
     watched, most = psutil.Process(process.pid), 0.0
     while process.poll() is None:
@@ -411,7 +411,7 @@ def _peak(project: Project, id_: str) -> float:
     """The most memory that the process of a job takes, in bytes."""
     process = subprocess.Popen([sys.executable, "-m", "rowsmith.serving.job_process"], stdin=subprocess.PIPE)
     assert process.stdin is not None
-    process.stdin.write(order_of(project, Settings(), id_))
+    process.stdin.write(order_of(project, Settings(), id=id_))
     process.stdin.flush()
     watched, most = psutil.Process(process.pid), 0.0
     while process.poll() is None:

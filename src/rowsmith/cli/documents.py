@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from rowsmith.access.keys import Key
     from rowsmith.ingestion.refresh import Refreshed
     from rowsmith.ingestion.snapshot import Snapshot
-    from rowsmith.registry.ledger import LedgerEntry
     from rowsmith.registry.versions import Version
     from rowsmith.storage.audit import AuditLine
     from rowsmith.types import JsonObject
@@ -81,11 +80,6 @@ def of_outcome(outcome: Outcome) -> JsonObject:
         "findings": document["findings"],
         "leaderboard": document["leaderboard"],
     }
-
-
-def of_entry(entry: LedgerEntry) -> JsonObject:
-    keys = ("name", "position", "action", "from_number", "to_number", "actor", "reason", "created")
-    return {key: getattr(entry, key) for key in keys}
 
 
 def of_details(version: JsonObject, document: JsonObject, folder: str) -> JsonObject:

@@ -140,13 +140,13 @@ def promote(
 
     [dim]Example:[/] rowsmith promote 4 --reason "agreed in the review of 3 November"
     """
-    from rowsmith.cli import documents, views
+    from rowsmith.cli import views
     from rowsmith.cli.output import answer
     from rowsmith.workflows.promote import promote as work
 
     opened = open_here(project, config)
     entry, gates = work(opened, version, reason=reason, force=force, actor=who("rowsmith promote"))
-    answer({**documents.of_entry(entry), "gates": gates.to_dict()}, views.crowned, as_json=as_json)
+    answer({**entry.to_dict(), "gates": gates.to_dict()}, views.crowned, as_json=as_json)
 
 
 def rollback(
@@ -160,13 +160,13 @@ def rollback(
 
     [dim]Example:[/] rowsmith rollback --reason "complaints since noon"
     """
-    from rowsmith.cli import documents, views
+    from rowsmith.cli import views
     from rowsmith.cli.output import answer
     from rowsmith.workflows.promote import rollback as work
 
     opened = open_here(project, config)
     entry = work(opened, reason=reason, actor=who("rowsmith rollback"))
-    answer(documents.of_entry(entry), views.crowned, as_json=as_json)
+    answer(entry.to_dict(), views.crowned, as_json=as_json)
 
 
 def verify(

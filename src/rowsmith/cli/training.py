@@ -167,7 +167,7 @@ def show(
         answer(document, views.details, as_json=as_json)
         return
     listed = [documents.of_version(item, reigning) for item in opened.registry.list(found.name)]
-    ledger = [documents.of_entry(entry) for entry in opened.registry.ledger(found.name)]
+    ledger = [entry.to_dict() for entry in opened.registry.ledger(found.name)]
     answer({"name": found.name, "versions": listed, "ledger": ledger}, views.versions, as_json=as_json)
 
 

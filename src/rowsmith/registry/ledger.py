@@ -41,6 +41,10 @@ class LedgerEntry:
     evidence: JsonObject
     created: str
 
+    def to_dict(self) -> JsonObject:
+        """Without the evidence, which may be long."""
+        return {name: getattr(self, name) for name in self.__slots__ if name != "evidence"}
+
 
 class Ledger:
     """The lines of every name. Writing happens inside a transaction of the caller's that locks the table."""

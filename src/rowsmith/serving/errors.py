@@ -13,7 +13,16 @@ import orjson
 from flask import Flask, Response, render_template, request
 from werkzeug.exceptions import HTTPException
 
-from rowsmith.errors import ArtifactError, DataError, Fault, NotFoundError, RowsmithError, SchemaError, UsageError
+from rowsmith.errors import (
+    ArtifactError,
+    DataError,
+    Fault,
+    GateRefused,
+    NotFoundError,
+    RowsmithError,
+    SchemaError,
+    UsageError,
+)
 from rowsmith.serving.exchange import Reply, to_flask
 from rowsmith.types import JsonObject
 
@@ -85,6 +94,12 @@ KINDS: tuple[Kind, ...] = (
         "Use a new Idempotency-Key for each request, and the same one only to repeat a request as it was.",
     ),
     Kind(
+        "gates-refused",
+        409,
+        "The version may not become champion",
+        "Look at its report; against the gates it is promoted on the command line alone.",
+    ),
+    Kind(
         "invalid-rows",
         422,
         "The rows do not fit the model",
@@ -112,6 +127,12 @@ KINDS: tuple[Kind, ...] = (
         "The request was not answered and the details are in the server's log.",
     ),
     Kind("busy", 503, "The server is busy", "Ask again after the seconds that Retry-After says."),
+    Kind(
+        "not-judged",
+        503,
+        "The version could not be judged",
+        "Promote it on the command line, or give the server more memory for that (ROWSMITH_JOB_MEMORY_MB).",
+    ),
     Kind("no-model", 503, "There is no model to answer", "Train one with: rowsmith run DATA --target COLUMN"),
     Kind(
         "store-unavailable",
@@ -204,6 +225,8 @@ def _of_the_family(error: RowsmithError) -> Problem:
         return invalid_rows(error.faults)
     if isinstance(error, NotFoundError):
         return Problem("not-found", error.what)
+    if isinstance(error, GateRefused):
+        return Problem("gates-refused", error.what)
     if isinstance(error, DataError):
         return Problem("unreadable-file", error.what)
     if isinstance(error, UsageError):

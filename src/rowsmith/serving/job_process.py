@@ -29,23 +29,26 @@ ORPHANED = 3
 logger = logging.getLogger("rowsmith.jobs")
 
 
-def order_of(project: Project, settings: Settings, id_: str) -> bytes:
+def order_of(project: Project, settings: Settings, **work: str | int) -> bytes:
     """The line that tells a process what to do. It may hold a password, so it is not an argument."""
     document = {
         "root": str(project.root),
         "recipe": project.recipe.to_dict(),
         "store": str(project.store),
         "database_url": project.database_url,
+        "snapshots_at": project.snapshots_at,
+        "tracking_uri": project.tracking_uri,
         "trusted_keys": [str(key) for key in project.trusted_keys],
         "log_format": settings.log_format,
         "log_level": settings.log_level,
         "memory_mb": settings.job_memory_mb,
-        "id": id_,
+        **work,
     }
     return json.dumps(document).encode() + b"\n"
 
 
-def main() -> None:
+def begin() -> tuple[Project, JsonObject]:
+    """What the order says, and the project it is about, in a process that stays in its bounds from now on."""
     order: JsonObject = json.loads(_first_line())
     threading.Thread(target=_end_with_the_server, name="rowsmith-server", daemon=True).start()
     with suppress(OSError, AttributeError):  # a hardened service may not; and Windows has no such call
@@ -58,7 +61,14 @@ def main() -> None:
         Path(order["store"]),
         order["database_url"],
         trusted_keys=tuple(map(Path, order["trusted_keys"])),
+        snapshots_at=order["snapshots_at"],
+        tracking_uri=order["tracking_uri"],
     )
+    return project, order
+
+
+def main() -> None:
+    project, order = begin()
     from rowsmith.workflows.jobs import run_job
 
     try:

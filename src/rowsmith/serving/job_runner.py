@@ -95,7 +95,7 @@ class JobRunner:
 
         if give_up(store, known):
             return
-        code = self._in_a_process(order_of(self._project, self._settings, known.job.id))
+        code = self._in_a_process(order_of(self._project, self._settings, id=known.job.id))
         if code != 0 and not self._stopped:
             logger.warning("the process of job %s ended with %s", known.job.id, code)
             if not give_up(store, store.get(known.job.id)):

@@ -35,6 +35,7 @@ BLUEPRINTS: dict[str, KeyRole | None] = {
     "monitoring": KeyRole.OPERATE,
     "traffic": KeyRole.OPERATE,
     "api_traffic": KeyRole.OPERATE,
+    "api_champions": KeyRole.OPERATE,
     "data": KeyRole.OPERATE,
 }
 

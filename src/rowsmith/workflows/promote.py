@@ -57,9 +57,14 @@ def promote(
     return entry, gates
 
 
-def rollback(project: Project, *, reason: str = "", actor: str = "rowsmith rollback") -> LedgerEntry:
-    """Restore the champion before the present one. Raises NotFoundError where none came before."""
-    version = project.version("champion")
+def rollback(
+    project: Project, *, name: str | None = None, reason: str = "", actor: str = "rowsmith rollback"
+) -> LedgerEntry:
+    """Restore the champion before the present one, of the project's own model when `name` is None.
+
+    Raises NotFoundError where none came before.
+    """
+    version = project.version("champion", name)
     entry = project.registry.rollback(version.name, reason=reason or "no reason given", actor=actor)
     follow(project, project.registry.get(entry.name, entry.to_number))
     return entry

@@ -3,12 +3,13 @@ answered before Flask."""
 
 from __future__ import annotations
 
-from rowsmith.serving.api import audit, jobs, labels, models, operations, predict, traffic
+from rowsmith.serving.api import audit, champions, jobs, labels, models, operations, predict, traffic
 
 BLUEPRINTS = (
     predict.blueprint,
     labels.blueprint,
     models.blueprint,
+    champions.blueprint,
     operations.blueprint,
     audit.blueprint,
     traffic.blueprint,

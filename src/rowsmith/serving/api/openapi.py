@@ -6,7 +6,7 @@ It describes our own API, and the protocols of others as this server speaks them
 from __future__ import annotations
 
 from rowsmith.schema import Schema
-from rowsmith.serving.api import openapi_inference, openapi_jobs, openapi_scoring, openapi_traffic
+from rowsmith.serving.api import openapi_champions, openapi_inference, openapi_jobs, openapi_scoring, openapi_traffic
 from rowsmith.serving.api.arrow import ARROW_TYPE
 from rowsmith.serving.api.audit import LINES, MAX_LINES
 from rowsmith.serving.api.openapi_parts import (
@@ -73,6 +73,7 @@ def describe(served: Served, *, max_rows: int, asks_for_keys: bool) -> JsonObjec
                 **feedback(served.model, max_rows),
                 **_listings(),
                 **openapi_jobs.schemas(),
+                **openapi_champions.schemas(),
                 **openapi_traffic.schemas(),
                 **openapi_inference.schemas(served),
                 **openapi_scoring.schemas(served, max_rows),
@@ -108,6 +109,7 @@ def _paths(served: Served) -> JsonObject:
         "/api/v1/models/{name}/versions": {
             "get": _get("versions", "Versions of a model", "Versions", 404, 503, parameters=(MODEL_NAME,))
         },
+        **openapi_champions.paths(),
         **openapi_traffic.paths(),
         **openapi_jobs.paths(),
         "/api/v1/audit": {"get": _audit()},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -45,14 +46,14 @@ def begin(site: Services, environ: WSGIEnvironment) -> Reply:
     from rowsmith.workflows import traffic  # here: it would slow the start of the server
 
     document = read_object(environ, MEMBERS, max_bytes=site.max_body_bytes)
-    faults = [fault for name in MEMBERS if (fault := _fault(document, name)) is not None]
+    faults = [fault for name in MEMBERS if (fault := fault_in(document, name, needed=("kind", "version")))]
     if faults:
         raise Problem("invalid-request", "this is no rule of traffic", errors=faults)
     kind = document.pop("kind")
     version = document.pop("version")
     options: JsonObject = {"share": SHARES[kind]} | document
     try:
-        event = traffic.begin(site.project, kind, version, actor=_actor(environ), **options)
+        event = traffic.begin(site.project, kind, version, actor=actor_of(environ), **options)
     except UsageError as problem:
         raise _refused(problem) from problem
     return _told(event)
@@ -63,16 +64,17 @@ def stop(site: Services, environ: WSGIEnvironment) -> Reply:
     from rowsmith.workflows import traffic  # here: it would slow the start of the server
 
     document = read_object(environ, ("reason",), max_bytes=site.max_body_bytes)
-    if (fault := _fault(document, "reason")) is not None:
+    if (fault := fault_in(document, "reason")) is not None:
         raise Problem("invalid-request", "this is no reason", errors=[fault])
-    return _told(traffic.stop(site.project, reason=document.get("reason", ""), actor=_actor(environ)))
+    return _told(traffic.stop(site.project, reason=document.get("reason", ""), actor=actor_of(environ)))
 
 
 def _told(event: TrafficEvent) -> Reply:
     return Reply(orjson.dumps(event.to_dict()), JSON_TYPE)
 
 
-def _actor(environ: WSGIEnvironment) -> str:
+def actor_of(environ: WSGIEnvironment) -> str:
+    """Whom the audit names for what a request changes."""
     return f"{environ[CALLER].name} (API)"
 
 
@@ -86,11 +88,10 @@ def _refused(problem: UsageError) -> Exception:
     return Problem("invalid-request", f"{problem.what}{allowed}")
 
 
-def _fault(document: JsonObject, name: str) -> JsonObject | None:
+def fault_in(document: JsonObject, name: str, *, needed: Collection[str] = ()) -> JsonObject | None:
     """What is wrong with the form of a member; what its value means is for the workflow to judge."""
     if name not in document:
-        needed = name in ("kind", "version")
-        return shape_fault(f"/{name}", f"a rule has a {name}", allowed=_allowed(name)) if needed else None
+        return shape_fault(f"/{name}", f"there is no {name}", allowed=_allowed(name)) if name in needed else None
     value = document[name]
     if _is_well_formed(name, value):
         return None
