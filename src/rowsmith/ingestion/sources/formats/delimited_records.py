@@ -32,7 +32,7 @@ else:
     is_compiled = True
 
 CHUNK_BYTES = 1 << 23
-"""Of twice this, and of what is left beside it, the C library would give memory back and fault it in again each time."""
+"""Twice as much, and the C library would give memory back to the system and ask for it again with every chunk."""
 FIRST_BYTES = 1 << 20
 """The first chunk is small: nothing is known of its columns, so all of it is read as text."""
 END_BYTES = 1 << 16
