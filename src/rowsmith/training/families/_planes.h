@@ -278,6 +278,35 @@ static void small_tree(const Table *table, const Step *steps, Py_ssize_t inner, 
     }
 }
 
+/* All nodes of a level ask the same: bit i of a leaf's number says that the row does not pass the test of level i. */
+static void read_levels(const uint32_t *tests, Py_ssize_t levels, const Plane *passed, uint8_t *numbers)
+{
+    Plane planes[8] = {{{0}}};
+    for (Py_ssize_t level = 0; level < levels; level++)
+        for (int k = 0; k < WORDS; k++)
+            planes[level].of[k] = ~passed[tests[level]].of[k];
+    read_rows(planes, numbers);
+}
+
+/* `leaves` holds `width` numbers for each of the 2^depth leaves. */
+static void symmetric_tree(const uint32_t *tests, Py_ssize_t depth, const float *leaves, Py_ssize_t width,
+                           const Plane *passed, Py_ssize_t rows, double *sums)
+{
+    uint8_t low[ROWS_OF_A_BLOCK], high[ROWS_OF_A_BLOCK];
+    read_levels(tests, depth < 8 ? depth : 8, passed, low);
+    if (depth > 8)
+        read_levels(tests + 8, depth - 8, passed, high);
+    for (Py_ssize_t k = 0; k < width; k++) {
+        double *into = sums + k * ROWS_OF_A_BLOCK;
+        if (depth > 8)
+            for (Py_ssize_t row = 0; row < rows; row++)
+                into[row] += (double)leaves[(high[row] << 8 | low[row]) * width + k];
+        else
+            for (Py_ssize_t row = 0; row < rows; row++)
+                into[row] += (double)leaves[low[row] * width + k];
+    }
+}
+
 /* -- blocks --------------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -314,24 +343,54 @@ static void block(const Table *table, const Plan *plan, const float *matrix, Py_
 }
 
 /* Sums stand by rows outside, and by outputs within a block. */
+static void take_sums(const double *sums, Py_ssize_t rows, Py_ssize_t outputs, double *by_output)
+{
+    for (Py_ssize_t row = 0; row < rows; row++)
+        for (Py_ssize_t k = 0; k < outputs; k++)
+            by_output[k * ROWS_OF_A_BLOCK + row] = sums[row * outputs + k];
+}
+
+static void give_sums(const double *by_output, Py_ssize_t rows, Py_ssize_t outputs, double *sums)
+{
+    for (Py_ssize_t row = 0; row < rows; row++)
+        for (Py_ssize_t k = 0; k < outputs; k++)
+            sums[row * outputs + k] = by_output[k * ROWS_OF_A_BLOCK + row];
+}
+
 static void all_rows_planned(const Table *table, const Plan *plan, const float *matrix, Py_ssize_t rows,
                              Py_ssize_t columns, double *sums, Py_ssize_t outputs, const Scratch *scratch)
 {
     Py_ssize_t start = 0;
     for (; rows - start >= ENOUGH_ROWS; start += ROWS_OF_A_BLOCK) {
         Py_ssize_t some = rows - start < ROWS_OF_A_BLOCK ? rows - start : ROWS_OF_A_BLOCK;
-        double *of_block = sums + start * outputs;
-        for (Py_ssize_t row = 0; row < some; row++)
-            for (Py_ssize_t k = 0; k < outputs; k++)
-                scratch->sums[k * ROWS_OF_A_BLOCK + row] = of_block[row * outputs + k];
+        take_sums(sums + start * outputs, some, outputs, scratch->sums);
         block(table, plan, matrix + start * columns, some, columns, scratch);
-        for (Py_ssize_t row = 0; row < some; row++)
-            for (Py_ssize_t k = 0; k < outputs; k++)
-                of_block[row * outputs + k] = scratch->sums[k * ROWS_OF_A_BLOCK + row];
+        give_sums(scratch->sums, some, outputs, sums + start * outputs);
     }
     if (start < rows)
         all_rows(table, matrix + start * columns, rows - start, columns, (Sums){sums + start * outputs, outputs, 1},
                  scratch->answers);
+}
+
+typedef struct {
+    const uint32_t *tests;
+    const float *leaves;
+    Py_ssize_t trees, depth, width;
+} SymmetricTrees;
+
+static void all_rows_symmetric(const Table *table, const Plan *plan, const SymmetricTrees *trees, const float *matrix,
+                               Py_ssize_t rows, Py_ssize_t columns, double *sums, const Scratch *scratch)
+{
+    Py_ssize_t of_tree = ((Py_ssize_t)1 << trees->depth) * trees->width;
+    for (Py_ssize_t start = 0; start < rows; start += ROWS_OF_A_BLOCK) {
+        Py_ssize_t some = rows - start < ROWS_OF_A_BLOCK ? rows - start : ROWS_OF_A_BLOCK;
+        take_sums(sums + start * trees->width, some, trees->width, scratch->sums);
+        make_tests(table, plan, matrix + start * columns, some, columns, scratch->passed);
+        for (Py_ssize_t tree = 0; tree < trees->trees; tree++)
+            symmetric_tree(trees->tests + tree * trees->depth, trees->depth, trees->leaves + tree * of_tree,
+                           trees->width, scratch->passed, some, scratch->sums);
+        give_sums(scratch->sums, some, trees->width, sums + start * trees->width);
+    }
 }
 
 #endif

@@ -1,9 +1,9 @@
 /* Sums over trees: the loops of prediction that are worth compiling. traverse.py holds the same in NumPy.
 
-   A row alone walks (_walks.h), many rows go through small trees as bits (_planes.h). Leaves hold numbers whose sums are
+   A row alone walks (_walks.h), many rows go through small trees and symmetric ones as bits (_planes.h). Leaves hold numbers whose sums are
    exact, so the order of the trees does not matter.
 
-   Nothing is checked here but a few sizes; node_table.py and tree_plan.py have seen to the rest when the table was
+   Nothing is checked here but a few sizes; node_table.py, tree_plan.py and symmetric_trees.py have seen to the rest when the table was
    made. */
 
 #define PY_SSIZE_T_CLEAN
@@ -121,9 +121,71 @@ static PyObject *add_leaves_by_plan(PyObject *module, PyObject *args)
     return add(args, "OOOOnOOOnOOOOO", ARRAYS);
 }
 
+PyDoc_STRVAR(add_symmetric_doc,
+             "add_symmetric(questions, tests, levels, leaves, matrix, rows, depth, width, sums)\n\n"
+             "Adds what the leaves of symmetric trees hold to sums, shape (rows, width).");
+
+static PyObject *add_symmetric(PyObject *module, PyObject *args)
+{
+    enum { ASKED, TESTED, LEVELS, LEAVES, ROWS, TOTALS, ALL };
+    PyObject *objects[ALL];
+    Py_ssize_t rows, depth, width;
+    if (!PyArg_ParseTuple(args, "OOOOOnnnO", &objects[ASKED], &objects[TESTED], &objects[LEVELS], &objects[LEAVES],
+                          &objects[ROWS], &rows, &depth, &width, &objects[TOTALS]))
+        return NULL;
+    Py_buffer views[ALL];
+    int held = 0;
+    Scratch scratch = {NULL, NULL, NULL};
+    for (; held < ALL; held++)
+        if (PyObject_GetBuffer(objects[held], &views[held], PyBUF_C_CONTIGUOUS | (held == TOTALS ? PyBUF_WRITABLE : 0)) < 0)
+            goto done;
+    if (rows < 1 || depth < 1 || depth > 16 || width < 1) {
+        PyErr_SetString(PyExc_ValueError, "there are no rows, or these are no symmetric trees");
+        goto done;
+    }
+    Table table = {.questions = views[ASKED].buf, .asked = length(&views[ASKED], sizeof(Question))};
+    Plan plan = {.tests = views[TESTED].buf, .count = length(&views[TESTED], sizeof(Test)), .is_whole = 1};
+    SymmetricTrees trees = {
+        .tests = views[LEVELS].buf,
+        .leaves = views[LEAVES].buf,
+        .trees = length(&views[LEVELS], sizeof(uint32_t)) / depth,
+        .depth = depth,
+        .width = width,
+    };
+    Py_ssize_t columns = length(&views[ROWS], sizeof(float)) / rows;
+    if (length(&views[LEAVES], sizeof(float)) >> depth != trees.trees * width ||
+        length(&views[TOTALS], sizeof(double)) != rows * width) {
+        PyErr_SetString(PyExc_ValueError, "the parts of these trees do not belong together");
+        goto done;
+    }
+    for (Py_ssize_t i = 0; i < table.asked; i++)
+        if (table.questions[i].column >= (size_t)columns) {
+            PyErr_SetString(PyExc_IndexError, "these trees ask for columns that the rows do not have");
+            goto done;
+        }
+    scratch.passed = malloc(sizeof *scratch.passed * ((size_t)plan.count + 1));
+    scratch.sums = malloc(sizeof *scratch.sums * ROWS_OF_A_BLOCK * (size_t)width);
+    if (scratch.passed == NULL || scratch.sums == NULL) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    all_rows_symmetric(&table, &plan, &trees, views[ROWS].buf, rows, columns, views[TOTALS].buf, &scratch);
+    Py_END_ALLOW_THREADS
+done:
+    free(scratch.passed);
+    free(scratch.sums);
+    while (held > 0)
+        PyBuffer_Release(&views[--held]);
+    if (PyErr_Occurred())
+        return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
     {"add_leaves", add_leaves, METH_VARARGS, add_leaves_doc},
     {"add_leaves_by_plan", add_leaves_by_plan, METH_VARARGS, add_leaves_by_plan_doc},
+    {"add_symmetric", add_symmetric, METH_VARARGS, add_symmetric_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -30,3 +30,15 @@ def add_leaves_by_plan(
     places: Array,
     /,
 ) -> None: ...
+def add_symmetric(
+    questions: Array,
+    tests: Array,
+    levels: Array,
+    leaves: Array,
+    matrix: Matrix,
+    rows: int,
+    depth: int,
+    width: int,
+    sums: Array,
+    /,
+) -> None: ...

@@ -91,12 +91,15 @@ def _leaves(nodes: Array, roots: Array, answers: Array) -> Array:
 
 add_leaves_by_plan: Callable[..., None] | None = None
 """The same for many rows by a plan (see tree_plan.py), where it is compiled."""
+add_symmetric: Callable[..., None] | None = None
+"""The same for many rows and symmetric trees (see symmetric_trees.py), where it is compiled."""
 try:
     from rowsmith.training.families._traverse import add_leaves as _one_or_many
     from rowsmith.training.families._traverse import add_leaves_by_plan as _many
+    from rowsmith.training.families._traverse import add_symmetric as _symmetric
 except ImportError:  # also of one that an earlier release left behind
     is_compiled = False
     add_leaves: AddLeaves = add_leaves_numpy
 else:
     is_compiled = True
-    add_leaves, add_leaves_by_plan = _one_or_many, _many
+    add_leaves, add_leaves_by_plan, add_symmetric = _one_or_many, _many, _symmetric

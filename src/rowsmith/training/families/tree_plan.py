@@ -55,14 +55,20 @@ def plan_of(nodes: Array, roots: Array) -> TreePlan:
         slot[child[level]] = slot[level]
     steps = np.zeros(len(stepped), dtype=STEP)
     steps["slot"] = slot[stepped]
-    keys = nodes["question"][stepped].astype(np.int64) << 32 | (nodes["threshold"][stepped].astype(np.int64) + SIGN)
-    different, steps["test"] = np.unique(keys, return_inverse=True)
-    tests = np.zeros(len(different), dtype=TEST)
-    tests["question"], tests["threshold"] = different >> 32, (different & (2 * SIGN - 1)) - SIGN
+    tests, steps["test"] = tests_of(nodes["question"][stepped], nodes["threshold"][stepped])
     leaves = np.flatnonzero(~is_inner & is_planned[trees])
     leaves = leaves[np.lexsort((slot[leaves], trees[leaves]))]
     told = np.where(is_planned, inner, NOT_PLANNED).astype(np.uint32)
     return TreePlan(tests, steps, told, np.ascontiguousarray(nodes["place"][leaves]))
+
+
+def tests_of(questions: Array, thresholds: Array) -> tuple[Array, Rows]:
+    """The different ones among these tests, and the number of each."""
+    keys = questions.astype(np.int64) << 32 | (thresholds.astype(np.int64) + SIGN)
+    different, number = np.unique(keys, return_inverse=True)
+    tests = np.zeros(len(different), dtype=TEST)
+    tests["question"], tests["threshold"] = different >> 32, (different & (2 * SIGN - 1)) - SIGN
+    return tests, number
 
 
 def _levels(child: Rows, is_inner: Array, roots: Rows) -> list[Rows]:
