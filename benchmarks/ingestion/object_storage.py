@@ -54,26 +54,26 @@ def by_polars(server: S3Server) -> int:
     return sum(batch.height for batch in frame.collect_batches())
 
 
-def source(server: S3Server) -> object:
+def source(server: S3Server, *, may_guess: bool) -> object:
     storage = {
         "endpoint": server.url,
         "region": "us-east-1",
         "key_id": KEYS["access_key_id"],
         "secret_key": "${SECRET}",
     }
-    context = Context(Secrets({"SECRET": KEYS["secret_access_key"]}), internal=("127.0.0.1",))
+    context = Context(Secrets({"SECRET": KEYS["secret_access_key"]}), internal=("127.0.0.1",), may_guess=may_guess)
     return read_batches("s3://rows/*.parquet", DataSection.model_validate({"storage": storage}), context)
 
 
 def as_batches(server: S3Server) -> int:
-    return sum(batch.height for batch in source(server).batches)  # type: ignore[attr-defined]
+    return sum(batch.height for batch in source(server, may_guess=False).batches)  # type: ignore[attr-defined]
 
 
 def snapshot(server: S3Server) -> int:
-    reading = source(server)
+    reading = source(server, may_guess=True)
     with tempfile.TemporaryDirectory() as folder:
         store = SnapshotStore(FolderStore(Path(folder)))
-        return store.add(reading.batches, source=reading.description).rows  # type: ignore[attr-defined]
+        return store.add(reading.batches, source=reading.description, original_of=reading.original_of).rows  # type: ignore[attr-defined]
 
 
 def main() -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import hashlib
 import io
 import itertools
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,10 @@ import polars as pl
 import pytest
 
 from rowsmith.errors import RecipeError, SourceError
-from rowsmith.ingestion.sources import Context, Secrets, read_batches, read_frame, read_new
+from rowsmith.ingestion import snapshot
+from rowsmith.ingestion.keeping.folder import FolderStore
+from rowsmith.ingestion.snapshot import SnapshotStore
+from rowsmith.ingestion.sources import Context, Secrets, Unsettled, read_batches, read_frame, read_new
 from rowsmith.ingestion.sources.objects.keys import Place, partitions
 from rowsmith.recipe_data import DataSection
 from rowsmith.workflows.project import open_project
@@ -189,3 +194,34 @@ def test_a_recipe_does_not_lead_to_internal_endpoints(server: S3Server) -> None:
 )
 def test_globs(glob: str, key: str, is_meant: bool) -> None:
     assert Place("s3", "b", glob).matches(key) is is_meant
+
+
+def test_objects_that_are_parquet_become_parts_as_they_are(
+    server: S3Server, bucket: tuple[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "SMALL_BYTES", 1)
+    contents = [parquet(TABLE.slice(start, 2500)) for start in (0, 2500)]
+    for number, content in enumerate(contents):
+        obstore.put(bucket[1], f"t/{number}.parquet", content)
+    reading = read_batches(f"s3://{bucket[0]}/t", options(server.url), replace(CONTEXT, may_guess=True))
+    store = SnapshotStore(FolderStore(tmp_path))
+    made = store.add(reading.batches, source=reading.description, original_of=reading.original_of)
+    assert [part.sha256 for part in made.parts] == [hashlib.sha256(content).hexdigest() for content in contents]
+    assert store.read(made).equals(TABLE)
+    assert made.id == SnapshotStore(FolderStore(tmp_path / "other")).add([TABLE], source="table").id
+
+
+def test_objects_are_taken_to_be_like_the_first(server: S3Server, bucket: tuple[str, Any]) -> None:
+    origin, guessing = f"s3://{bucket[0]}/t", replace(CONTEXT, may_guess=True)
+    obstore.put(bucket[1], "t/1.parquet", parquet(TABLE))
+    obstore.put(bucket[1], "t/2.parquet", parquet(TABLE.select("v", "id")))
+    assert read_frame(origin, options(server.url), guessing).equals(pl.concat([TABLE, TABLE]))
+    obstore.put(bucket[1], "t/3.parquet", parquet(TABLE.with_columns(pl.col("id") / 2)))
+    with pytest.raises(Unsettled):
+        read_frame(origin, options(server.url), guessing)
+    assert read_frame(origin, options(server.url), CONTEXT)["id"].to_list()[-1] == 4999 / 2
+    obstore.put(bucket[1], "t/3.parquet", parquet(TABLE.rename({"id": "other"})))
+    with pytest.raises(Unsettled):
+        read_frame(origin, options(server.url), guessing)
+    with pytest.raises(SourceError, match='lacks "id"'):
+        read_frame(origin, options(server.url), CONTEXT)

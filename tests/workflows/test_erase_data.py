@@ -10,6 +10,7 @@ import pytest
 
 from rowsmith.errors import NotFoundError, StorageError
 from rowsmith.ingestion import snapshot as snapshots
+from rowsmith.ingestion.parts import Part
 from rowsmith.ingestion.snapshot import SnapshotStore
 from rowsmith.recipe import Recipe
 from rowsmith.workflows import erase_data
@@ -69,7 +70,7 @@ def test_appended_snapshots_share_their_new_parts(project: Project, monkeypatch:
     assert find(project, person).is_empty
 
 
-def _has(store: SnapshotStore, part: snapshots.Part) -> bool:
+def _has(store: SnapshotStore, part: Part) -> bool:
     return "c-3" in pl.read_parquet(store.path(part))[PERSON]
 
 

@@ -83,8 +83,14 @@ def _wider(one: pl.DataType, other: pl.DataType) -> pl.DataType:
 
 
 def plain_frame(frame: pl.DataFrame, types: Mapping[str, pl.DataType], *, where: str = "") -> pl.DataFrame:
-    """The columns in the order of `types`, each brought to its type (plain, and as wide as the data)."""
-    return pl.DataFrame([plain_series(frame[name], dtype, where=where) for name, dtype in types.items()])
+    """The columns in the order of `types`, each brought to its type (plain, and as wide as the data).
+
+    The very frame where nothing is to be changed.
+    """
+    before = [frame[name] for name in types]
+    after = [plain_series(series, dtype, where=where) for series, dtype in zip(before, types.values(), strict=True)]
+    is_same = frame.columns == list(types) and all(now is then for now, then in zip(after, before, strict=True))
+    return frame if is_same else pl.DataFrame(after)
 
 
 def plain_series(series: pl.Series, dtype: pl.DataType, *, where: str = "") -> pl.Series:

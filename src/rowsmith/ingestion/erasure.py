@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from rowsmith.conform.sought import Sought
+from rowsmith.ingestion.parts import Part, write_part
 from rowsmith.ingestion.row_hash import RowHash
-from rowsmith.ingestion.snapshot import Part, Snapshot, SnapshotStore, write_part
+from rowsmith.ingestion.snapshot import Snapshot, SnapshotStore
 
 ERASED = "erased"
 """In the facts of a snapshot: how many rows were erased, when, and the id of the snapshot that they were in."""

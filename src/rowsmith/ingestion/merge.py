@@ -14,8 +14,9 @@ import polars as pl
 
 from rowsmith.conform.plain import type_name
 from rowsmith.errors import SourceError
+from rowsmith.ingestion.parts import Part, scan_parts, write_part
 from rowsmith.ingestion.row_hash import BLOCK_ROWS, RowHash, hash_block
-from rowsmith.ingestion.snapshot import Part, Snapshot, SnapshotStore, fitted, scan_parts, write_part
+from rowsmith.ingestion.snapshot import Snapshot, SnapshotStore, fitted
 from rowsmith.types import JsonObject
 
 CHUNK_ROWS = 1 << 19

@@ -118,6 +118,7 @@ def _whole(
         keys.watched(reading.batches),
         source=reading.description,
         facts=reading.facts,
+        original_of=reading.original_of,
         expected_rows=reading.expected_rows,
         on_progress=on_progress,
     )
@@ -211,7 +212,13 @@ def _joined(
     first = next(fresh, None)
     if first is None:
         return Refreshed(parent, before, 0, change=change or None)
-    snapshot = store.add(chain([first], fresh), source=reading.description, facts=facts, append_to=parent.id)
+    snapshot = store.add(
+        chain([first], fresh),
+        source=reading.description,
+        facts=facts,
+        append_to=parent.id,
+        original_of=reading.original_of,
+    )
     return Refreshed(snapshot, before, snapshot.rows - parent.rows, change=change or None)
 
 

@@ -6,7 +6,6 @@ Where their manifests and parts lie, in a folder or in a bucket, is the matter o
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,12 +17,21 @@ from typing import Any
 
 import polars as pl
 
-from rowsmith.conform.plain import common_type, final_type, named_type, plain_series, plain_type, type_name
+from rowsmith.conform.plain import (
+    common_type,
+    final_type,
+    named_type,
+    plain_frame,
+    plain_series,
+    plain_type,
+    type_name,
+)
 from rowsmith.errors import NotFoundError, SourceError, StorageError
 from rowsmith.ingestion.behind import Behind
 from rowsmith.ingestion.keeping.protocol import PartStore
+from rowsmith.ingestion.parts import Part, named, pack, read_part, scan_parts, take
 from rowsmith.ingestion.row_hash import BLOCK_ROWS, RowHash
-from rowsmith.storage.files import sha256_of_file
+from rowsmith.ingestion.sources.protocol import Original, no_original
 from rowsmith.types import JsonObject, OnProgress, Progress, no_progress
 
 FORMAT = 1
@@ -31,17 +39,11 @@ ID = re.compile(r"[0-9a-f]{1,64}")
 WHOLE_ID = re.compile(r"[0-9a-f]{64}")
 PART_BYTES = 1 << 26
 PART_ROWS = 1 << 20
-COMPRESSION_LEVEL = 1
+LARGER = 2
+"""A file that stays as it came may be so many times as large as a part that is packed here."""
+SMALL_BYTES = 1 << 22
+"""Smaller files are packed together."""
 MAX_LISTED = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One Parquet file: the hash of its bytes, which is its name, how many rows it holds, and how many bytes it is."""
-
-    sha256: str
-    rows: int
-    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class SnapshotStore:
         facts: JsonObject | None = None,
         append_to: str | None = None,
         parent: str | None = None,
+        original_of: Callable[[pl.DataFrame], Original | None] = no_original,
         expected_rows: int | None = None,
         on_progress: OnProgress = no_progress,
     ) -> Snapshot:
@@ -103,7 +106,9 @@ class SnapshotStore:
 
         All or nothing: an error, also one of the batches, leaves no trace. Raises SourceError for batches without
         rows or of different columns, NotFoundError for an unknown `append_to`, StorageError. `parent` is the id of the
-        snapshot that these rows were made from, where none of its parts are shared. `expected_rows` is for progress.
+        snapshot that these rows were made from, where none of its parts are shared. `original_of` tells of each batch,
+        as it comes, which Parquet file holds it just so: a file of which all batches came becomes a part as it is.
+        `expected_rows` is for progress.
         """
         before = self.get(append_to) if append_to is not None else None
         with (
@@ -115,7 +120,7 @@ class SnapshotStore:
             writer = _Writer(folder, before, self._tail(before), source, hashing, writing, syncing)
             told = Told(expected_rows, on_progress)
             for batch in batches:
-                writer.write(batch)
+                writer.write(batch, original_of(batch))
                 told.more(batch)
             snapshot = writer.finish(facts or {}, self._now())
             return self.publish(folder, snapshot if parent is None else replace(snapshot, parent=parent))
@@ -157,14 +162,15 @@ class SnapshotStore:
 
         Without `verified` no hash is checked: for a look at a few rows of a large table.
         """
-        return scan_parts(self.kept.paths(snapshot.parts, verified=verified))
+        may_skip = not any(part.as_it_came for part in snapshot.parts)
+        return scan_parts(self.kept.paths(snapshot.parts, verified=verified), may_skip=may_skip)
 
     def batches(self, snapshot: Snapshot) -> Iterator[pl.DataFrame]:
         """The rows in order, a part at a time. Raises StorageError."""
         for part in snapshot.parts:
             with _translated(self.kept.where):
                 (path,) = self.kept.paths([part])
-                yield pl.read_parquet(path, glob=False, hive_partitioning=False)
+                yield read_part(path)
 
     def types(self, snapshot: Snapshot) -> dict[str, pl.DataType]:
         """The types of its columns, from its manifest alone."""
@@ -175,7 +181,7 @@ class SnapshotStore:
         digest = RowHash(snapshot.columns)
         for part in snapshot.parts:
             with _translated(self.kept.where):
-                digest.update(pl.read_parquet(self.kept.recheck(part), glob=False, hive_partitioning=False))
+                digest.update(read_part(self.kept.recheck(part)))
         if digest.hexdigest() != snapshot.id:
             raise StorageError(
                 "the rows of this snapshot are not those that its name stands for",
@@ -246,11 +252,6 @@ class SnapshotStore:
         return tuple(sorted(snapshots, key=lambda snapshot: (snapshot.created, snapshot.id)))
 
 
-def scan_parts(paths: Sequence[Path]) -> pl.LazyFrame:
-    """The rows of parts in order, not read yet."""
-    return pl.scan_parquet(list(paths), glob=False, hive_partitioning=False)
-
-
 class _Writer:
     """Cuts a stream of batches into parts, and hashes it on the way; both go on while what comes next is read.
 
@@ -282,20 +283,26 @@ class _Writer:
         self._buffer: list[pl.DataFrame] = []
         self._buffered_bytes = 0
         self._buffered_rows = 0
+        self._original: Original | None = None
+        self._gathered: Original | None = None
         self._written = 0
         self.rows = 0
 
-    def write(self, batch: pl.DataFrame) -> None:
+    def write(self, batch: pl.DataFrame, original: Original | None) -> None:
         if self._types is None:
             self._begin({name: final_type(plain_type(dtype)) for name, dtype in batch.schema.items()})
         assert self._types is not None and self._hash is not None
         plain = fitted(batch, self._types, self._source, is_append=self._parent is not None)
+        self._follow(original if plain is batch else None)
         self._hashing.do(self._hash.update, plain)
         self.rows += plain.height
         self._buffer.append(plain)
         self._buffered_rows += plain.height
         self._buffered_bytes += int(plain.estimated_size())
-        if self._buffered_bytes >= PART_BYTES or self._buffered_rows >= PART_ROWS:
+        times = LARGER if self._gathered else 1
+        if self._gathered and self._buffered_rows == self._gathered.rows:
+            self._keep(self._gathered)
+        elif self._buffered_bytes >= times * PART_BYTES or self._buffered_rows >= times * PART_ROWS:
             self._flush()
 
     def finish(self, facts: JsonObject, created: datetime) -> Snapshot:
@@ -322,22 +329,47 @@ class _Writer:
         blocks = self._parent.blocks if self._parent else ()
         self._hash = RowHash({name: type_name(dtype) for name, dtype in types.items()}, blocks)
 
-    def _flush(self) -> None:
-        if not self._buffered_rows:
+    def _follow(self, original: Original | None) -> None:
+        """Begin to gather the batches of another file; those of one that did not come to its end are packed."""
+        if original is self._original:
             return
-        self._writing.do(self._write, self._buffer)
-        self._buffer, self._buffered_bytes, self._buffered_rows = [], 0, 0
+        self._original, self._gathered = original, None
+        if original is None or not _may_be_a_part(original):
+            return
+        # Else what waits would become a part that is too small.
+        if not self._buffered_rows or self._buffered_bytes >= SMALL_BYTES:
+            self._flush()
+            self._gathered = original
 
-    def _write(self, batches: Sequence[pl.DataFrame]) -> None:
-        frame = pl.concat(batches)
+    def _keep(self, original: Original) -> None:
+        self._writing.do(self._take, original)
+        self._forget()
+
+    def _flush(self) -> None:
+        if self._buffered_rows:
+            self._writing.do(self._pack, self._buffer)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._buffer, self._buffered_bytes, self._buffered_rows, self._gathered = [], 0, 0, None
+
+    def _pack(self, batches: Sequence[pl.DataFrame]) -> None:
+        frame, path = pl.concat(batches), self._next_path()
+        pack(frame, path)
+        self._syncing.do(self._sync, path, frame.height, False)
+
+    def _take(self, original: Original) -> None:
+        path = self._next_path()
+        take(original.file.path, path)
+        self._syncing.do(self._sync, path, original.rows, True)
+
+    def _next_path(self) -> Path:
         # Two are here at a time: one that is written, and one that goes to the disk.
         self._written += 1
-        path = self._folder / f"part-{self._written % 2}"
-        _pack(frame, path)
-        self._syncing.do(self._sync, path, frame.height)
+        return self._folder / f"part-{self._written % 2}"
 
-    def _sync(self, path: Path, rows: int) -> None:
-        self._parts.append(_named(path, rows))
+    def _sync(self, path: Path, rows: int, as_it_came: bool) -> None:
+        self._parts.append(named(path, rows, as_it_came=as_it_came))
 
 
 class Told:
@@ -360,28 +392,18 @@ class Told:
         self._on_progress(Progress("ingest", message, fraction=fraction, seconds_left=seconds_left))
 
 
-def write_part(folder: Path, frame: pl.DataFrame) -> Part:
-    """Write rows into `folder` under the hash of the file, which is on the disk when this returns."""
-    path = folder / "part"
-    _pack(frame, path)
-    return _named(path, frame.height)
-
-
-def _pack(frame: pl.DataFrame, path: Path) -> None:
-    frame.write_parquet(path, compression="zstd", compression_level=COMPRESSION_LEVEL)
-
-
-def _named(path: Path, rows: int) -> Part:
-    """The file, once it is on the disk, under the hash of its bytes."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-    part = Part(sha256_of_file(path), rows, path.stat().st_size)
-    os.replace(path, path.with_name(f"{part.sha256}.parquet"))
-    return part
+def _may_be_a_part(original: Original) -> bool:
+    size = original.file.path.stat().st_size
+    return SMALL_BYTES <= size <= LARGER * PART_BYTES and original.rows <= LARGER * PART_ROWS
 
 
 def fitted(batch: pl.DataFrame, types: Mapping[str, pl.DataType], source: str, *, is_append: bool) -> pl.DataFrame:
-    """The batch with the columns and types of those before it. Raises SourceError where it has others."""
+    """The batch with the columns and types of those before it; the very batch where it has them.
+
+    Raises SourceError where it has others.
+    """
+    if dict(batch.schema) == types:
+        return plain_frame(batch, types, where=source)
     missing = [name for name in types if name not in batch.columns]
     added = [name for name in batch.columns if name not in types]
     if missing or added:

@@ -91,6 +91,7 @@ def _kept(
         source=reading.description,
         facts=reading.facts,
         append_to=append_to,
+        original_of=reading.original_of,
         expected_rows=reading.expected_rows,
         on_progress=on_progress,
     )

@@ -11,16 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rowsmith.errors import StorageError
 from rowsmith.ingestion.keeping.bucket import Bucket, Unreachable
 from rowsmith.ingestion.keeping.cache import PartCache
 from rowsmith.ingestion.keeping.marks import Marks
 from rowsmith.ingestion.keeping.protocol import file_of, files_in, missing_meanwhile
-
-if TYPE_CHECKING:
-    from rowsmith.ingestion.snapshot import Part
+from rowsmith.ingestion.parts import Part
 
 MANIFESTS, PARTS = "manifests", "parts"
 AT_ONCE = 4

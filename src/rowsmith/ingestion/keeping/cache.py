@@ -12,14 +12,11 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rowsmith.ingestion.incoming import filled, locked, remove_abandoned
 from rowsmith.ingestion.keeping.protocol import file_of, files_in, is_intact
+from rowsmith.ingestion.parts import Part
 from rowsmith.storage.files import write_atomically
-
-if TYPE_CHECKING:
-    from rowsmith.ingestion.snapshot import Part
 
 # What was used within this time stays, whatever the limit: a reading may still be at it.
 IN_USE_SECONDS = 3600.0

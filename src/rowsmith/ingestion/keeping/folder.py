@@ -12,15 +12,12 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rowsmith.errors import StorageError
 from rowsmith.ingestion.incoming import filled, locked, remove_abandoned
 from rowsmith.ingestion.keeping.protocol import file_of, files_in, is_intact, missing_meanwhile
+from rowsmith.ingestion.parts import Part
 from rowsmith.storage.files import write_atomically
-
-if TYPE_CHECKING:
-    from rowsmith.ingestion.snapshot import Part
 
 
 class FolderStore:

@@ -10,13 +10,11 @@ import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from rowsmith.errors import StorageError
+from rowsmith.ingestion.parts import Part
 from rowsmith.storage.files import sha256_of_file
-
-if TYPE_CHECKING:
-    from rowsmith.ingestion.snapshot import Part
 
 
 class PartStore(Protocol):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import polars as pl
 
@@ -21,7 +22,15 @@ from rowsmith.ingestion.sources.dlt_resource import DltResource
 from rowsmith.ingestion.sources.files import Files
 from rowsmith.ingestion.sources.http import Http
 from rowsmith.ingestion.sources.objects import Objects
-from rowsmith.ingestion.sources.protocol import Context, Opened, Reading, Source, Table, Unsettled
+from rowsmith.ingestion.sources.protocol import (
+    Context,
+    Opened,
+    Reading,
+    Source,
+    Table,
+    Unsettled,
+    original_of,
+)
 from rowsmith.ingestion.sources.secrets import REFERENCE, Secrets
 from rowsmith.recipe_data import DataSection
 from rowsmith.types import JsonObject
@@ -83,6 +92,7 @@ def read_new(source: object, options: DataSection, context: Context) -> Reading 
         mark=opened.mark,
         only_new=opened.only_new,
         expected_rows=opened.expected_rows,
+        original_of=partial(original_of, table),
     )
 
 

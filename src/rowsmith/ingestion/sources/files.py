@@ -16,7 +16,7 @@ from rowsmith.errors import SourceError
 from rowsmith.ingestion.sources.address import scheme_of, shown
 from rowsmith.ingestion.sources.formats import known_extensions, open_file
 from rowsmith.ingestion.sources.local_file import LocalFile, decompressed, spooled
-from rowsmith.ingestion.sources.protocol import Context, Opened, Table
+from rowsmith.ingestion.sources.protocol import Context, Opened, Original, Table, original_of
 from rowsmith.recipe_data import DataSection
 from rowsmith.types import JsonObject
 
@@ -140,6 +140,7 @@ class Parts:
             _require_same_columns(first, table)
         self.description = description
         self._tables = tables
+        self._current: Table | None = None
         self.columns = {name: common_type([table.columns[name] for table in tables]) for name in first.columns}
 
     @property
@@ -148,7 +149,11 @@ class Parts:
 
     def batches(self, types: Mapping[str, pl.DataType]) -> Iterator[pl.DataFrame]:
         for table in self._tables:
+            self._current = table
             yield from table.batches(types)
+
+    def original_of(self, batch: pl.DataFrame) -> Original | None:
+        return original_of(self._current, batch)
 
 
 def _require_same_columns(first: Table, other: Table) -> None:

@@ -17,6 +17,7 @@ from typing import Protocol, runtime_checkable
 
 import polars as pl
 
+from rowsmith.ingestion.sources.local_file import TemporaryFile
 from rowsmith.ingestion.sources.secrets import Secrets
 from rowsmith.recipe_data import DataSection
 from rowsmith.types import JsonObject
@@ -57,6 +58,31 @@ class Guessed(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class Original:
+    """A Parquet file, ours to keep or to move away, of which just these many rows are, in the order of its batches."""
+
+    file: TemporaryFile
+    rows: int
+
+
+@runtime_checkable
+class HasOriginals(Protocol):
+    """A table that knows of files which hold its rows just as its batches do: the same columns, types and values."""
+
+    def original_of(self, batch: pl.DataFrame) -> Original | None:
+        """The file that a batch comes from, if it is the very one that was given last, and nothing in it was changed.
+
+        The batches of a file come one after another, the same original with each; only together are they all of it.
+        """
+        ...
+
+
+def original_of(table: Table | None, batch: pl.DataFrame) -> Original | None:
+    """The same of any table."""
+    return table.original_of(batch) if isinstance(table, HasOriginals) else None
+
+
 class Unsettled(Exception):
     """A row does not fit what was guessed of types or encoding: read again, without `Context.may_guess`.
 
@@ -86,6 +112,11 @@ class Context:
 
 def no_mark() -> JsonObject | None:
     """For sources that cannot tell what is new."""
+    return None
+
+
+def no_original(batch: pl.DataFrame) -> Original | None:
+    """For rows that are in no file just as they are."""
     return None
 
 
@@ -127,6 +158,7 @@ class Reading:
     """What `read_batches` answers. The iterator can be walked once; call `mark` after its end.
 
     `columns` are those of the table; one that has no value yet is `pl.Null` here and text in the batches.
+    `original_of` is that of `HasOriginals`.
     """
 
     batches: Iterator[pl.DataFrame]
@@ -136,3 +168,4 @@ class Reading:
     mark: Callable[[], JsonObject | None] = no_mark
     only_new: bool = False
     expected_rows: int | None = None
+    original_of: Callable[[pl.DataFrame], Original | None] = no_original

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -53,6 +54,8 @@ class LazyTable:
         self._frame = frame
         self.columns = columns
         self._keeper = keeper
+        self._rows = 0
+        self._unchanged: pl.DataFrame | None = None
 
     @property
     def facts(self) -> JsonObject:
@@ -60,9 +63,30 @@ class LazyTable:
 
     def batches(self, types: Mapping[str, pl.DataType]) -> Iterator[pl.DataFrame]:
         with translated(self.description, self._title):
-            rows = self._frame.select(pl.len()).collect().item()
+            self._rows = self._frame.select(pl.len()).collect().item()
         size = min(MAX_ROWS_PER_BATCH, max(1, CELLS_PER_BATCH // len(types)))
-        for start in range(0, rows, size):
+        for start in range(0, self._rows, size):
             with translated(self.description, self._title):
-                batch = self._frame.slice(start, size).collect()
-            yield plain_frame(batch, types, where=self.description)
+                found = self._frame.slice(start, size).collect()
+            batch = plain_frame(without_order(found), types, where=self.description)
+            self._unchanged = batch if batch is found else None
+            yield batch
+
+
+def without_order(frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows without what their file says of their order, which polars believes; the very frame where it says none.
+
+    Where it is not so, the greatest value of a column would be a wrong one.
+    """
+    is_said = any(any(flags.values()) for flags in frame.flags.values())
+    return pl.DataFrame(_Bare(frame)) if is_said else frame
+
+
+@dataclass(frozen=True)
+class _Bare:
+    """Columns as Arrow hands them on: their values alone."""
+
+    frame: pl.DataFrame
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        return self.frame.__arrow_c_stream__(requested_schema)

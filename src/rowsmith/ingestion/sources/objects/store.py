@@ -17,7 +17,7 @@ from rowsmith.recipe_data import StorageSection
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CHUNK_BYTES = 8 << 20
+CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -58,17 +58,8 @@ class Store:
         with self._translated(self.place.shown(kept.key)):
             return bytes(self._obstore.get_range(self._store, kept.key, start=start, end=kept.size))
 
-    def content(self, kept: Kept) -> bytes:
-        """The very content that was listed, in memory."""
-        name = self.place.shown(kept.key)
-        with self._translated(name):
-            content = bytes(self._answer(kept).bytes())
-        if len(content) != kept.size:
-            raise _changed(name)
-        return content
-
     def fetch(self, kept: Kept) -> LocalFile:
-        """The same as a copy on this disk."""
+        """The very content that was listed, as a copy on this disk."""
         name = self.place.shown(kept.key)
         keeper = TemporaryFile()
         received = 0
@@ -76,7 +67,7 @@ class Store:
             for chunk in self._answer(kept).stream(min_chunk_size=CHUNK_BYTES):
                 received += file.write(chunk)
         if received != kept.size:
-            raise _changed(name)
+            raise changed(name)
         named = LocalFile.at(keeper.path.with_name(kept.key.rpartition("/")[2]))
         return LocalFile(name, keeper.path, named.extension, keeper=keeper)
 
@@ -112,7 +103,7 @@ class Store:
                 next_step="look at the name, and at region and endpoint under [data.storage]",
             )
         if fault is Fault.CHANGED:
-            return _changed(name)
+            return changed(name)
         does = "does not answer" if fault is Fault.UNREACHABLE else "answers with an error"
         return SourceError(
             f"object storage {does}: {said(problem)}",
@@ -141,7 +132,7 @@ def _room(keeper: TemporaryFile) -> Iterator[None]:
         ) from problem
 
 
-def _changed(name: str) -> SourceError:
+def changed(name: str) -> SourceError:
     return SourceError(
         "this object changed while it was read",
         where=name,

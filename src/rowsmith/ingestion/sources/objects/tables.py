@@ -1,4 +1,7 @@
-"""Tables of objects: of Parquet the last bytes are looked at, and the rest is fetched in passing; others come first."""
+"""Tables of objects: of Parquet the last bytes are looked at, and the rest is fetched in passing; others come first.
+
+Where types may be guessed, all Parquet is taken to be like the first, until it is there.
+"""
 
 from __future__ import annotations
 
@@ -14,20 +17,16 @@ from rowsmith.errors import SourceError
 from rowsmith.ingestion.sources.address import shown
 from rowsmith.ingestion.sources.files import Parts, since_mark
 from rowsmith.ingestion.sources.formats import known_extensions, open_file
-from rowsmith.ingestion.sources.formats.lazy_table import LazyTable, translated
-from rowsmith.ingestion.sources.formats.parquet import Parquet
 from rowsmith.ingestion.sources.local_file import decompressed
 from rowsmith.ingestion.sources.objects.keys import Place, is_table, partition_type, partitions
-from rowsmith.ingestion.sources.objects.store import Kept, Store
-from rowsmith.ingestion.sources.protocol import Context, Opened, Table
+from rowsmith.ingestion.sources.objects.store import Kept, Store, changed
+from rowsmith.ingestion.sources.protocol import Context, Opened, Original, Table, Unsettled, original_of
 from rowsmith.recipe_data import DataSection
 from rowsmith.types import JsonObject
 
 AHEAD = 3
 """Objects that are fetched while the one before them is read."""
 FOOTER_BYTES = 1 << 16
-MAX_BYTES_IN_MEMORY = 1 << 26
-"""Objects up to this size are not put on disk on their way."""
 PARQUET = b"PAR1"
 
 
@@ -43,8 +42,7 @@ def open_objects(origin: str, options: DataSection, context: Context) -> Opened 
     new = [kept for kept in found if kept.key in fresh]
     said = partitions([kept.key for kept in found], place.folder)
     chosen = [values for kept, values in zip(found, said, strict=True) if kept.key in fresh]
-    with ThreadPoolExecutor(AHEAD) as pool:
-        tables = list(pool.map(lambda kept: _table(store, kept, options), new))
+    tables = _tables(store, new, options, context)
     labelled: list[Table] = [
         Labelled(table, values) if values else table for table, values in zip(tables, chosen, strict=True)
     ]
@@ -79,63 +77,85 @@ def _neighbours(store: Store) -> str:
     return f"what is there: {', '.join(near)}" if near else "look at the name of the bucket and the folder"
 
 
-def _table(store: Store, kept: Kept, options: DataSection) -> Table:
-    name = store.place.shown(kept.key)
-    if kept.size == 0:
-        raise SourceError("this object is empty", where=name, next_step="it may be half-uploaded: try again later")
-    if kept.key.lower().endswith((".parquet", ".pq")) and kept.size > FOOTER_BYTES:
-        return ParquetObject(store, kept, options)
-    return open_file(decompressed(store.fetch(kept)), options)
+def _tables(store: Store, found: Sequence[Kept], options: DataSection, context: Context) -> list[Table]:
+    first = next(filter(_is_large_parquet, found), None)
+    guess = None if first is None or not context.may_guess else footer(store, first)
+
+    def table(kept: Kept) -> Table:
+        if _is_large_parquet(kept):
+            return ParquetObject(store, kept, options, guess)
+        if kept.size == 0:
+            where = store.place.shown(kept.key)
+            raise SourceError("this object is empty", where=where, next_step="it may be half-uploaded: try again later")
+        return open_file(decompressed(store.fetch(kept)), options)
+
+    with ThreadPoolExecutor(AHEAD) as pool:
+        return list(pool.map(table, found))
+
+
+def _is_large_parquet(kept: Kept) -> bool:
+    return kept.key.lower().endswith((".parquet", ".pq")) and kept.size > FOOTER_BYTES
 
 
 class ParquetObject:
-    """The columns are known from the footer; the object is fetched when its rows are walked, and then forgotten."""
+    """The columns are known from the footer; the object is fetched when its rows are walked, and then forgotten.
+
+    `guess` stands for a footer that nobody has looked at.
+    """
 
     facts: JsonObject
 
-    def __init__(self, store: Store, kept: Kept, options: DataSection) -> None:
+    def __init__(self, store: Store, kept: Kept, options: DataSection, guess: Mapping[str, pl.DataType] | None) -> None:
         self.description = store.place.shown(kept.key)
         self.facts = {"format": "parquet"}
         self._store = store
         self._kept = kept
         self._options = options
         self._fetched: Future[Table] | None = None
-        self.columns = {name: plain_type(dtype) for name, dtype in self._footer().items()}
+        self._open: Table | None = None
+        self._is_guessed = guess is not None
+        self.columns = footer(store, kept) if guess is None else guess
 
     def fetch_ahead(self, pool: ThreadPoolExecutor) -> None:
         self._fetched = pool.submit(self._fetch)
 
     def batches(self, types: Mapping[str, pl.DataType]) -> Iterator[pl.DataFrame]:
         fetched, self._fetched = self._fetched, None
-        table = self._fetch() if fetched is None else fetched.result()
-        yield from table.batches(types)
+        self._open = self._fetch() if fetched is None else fetched.result()
+        yield from self._open.batches(types)
+        self._open = None
+
+    def original_of(self, batch: pl.DataFrame) -> Original | None:
+        return original_of(self._open, batch)
 
     def _fetch(self) -> Table:
-        if self._kept.size > MAX_BYTES_IN_MEMORY:
-            return open_file(self._store.fetch(self._kept), self._options)
-        content = self._store.content(self._kept)
-        with translated(self.description, Parquet.title):
-            frame = pl.scan_parquet(content, hive_partitioning=False)
-        return LazyTable(self.description, Parquet.title, frame, self.columns)
+        table = open_file(self._store.fetch(self._kept), self._options)
+        if table.columns != self.columns:
+            raise Unsettled if self._is_guessed else changed(self.description)
+        return table
 
-    def _footer(self) -> Mapping[str, pl.DataType]:
-        tail = self._store.tail(self._kept, FOOTER_BYTES)
-        length = int.from_bytes(tail[-8:-4], "little") + 8
-        if tail[-4:] != PARQUET or length > self._kept.size:
-            raise self._damaged("its end is not that of a Parquet file")
-        if length > len(tail):
-            tail = self._store.tail(self._kept, length)
-        try:
-            return pl.read_parquet_schema(io.BytesIO(PARQUET + tail[-length:]))
-        except (pl.exceptions.PolarsError, OSError) as problem:
-            raise self._damaged(str(problem).partition("\n")[0]) from problem
 
-    def _damaged(self, reason: str) -> SourceError:
-        return SourceError(
-            f"this Parquet file is damaged or cut off: {reason}",
-            where=self.description,
-            next_step="it may be half-uploaded: try again later, or write it again",
-        )
+def footer(store: Store, kept: Kept) -> Mapping[str, pl.DataType]:
+    """The columns of a Parquet object. Raises SourceError for one that is damaged."""
+    tail = store.tail(kept, FOOTER_BYTES)
+    length = int.from_bytes(tail[-8:-4], "little") + 8
+    if tail[-4:] != PARQUET or length > kept.size:
+        raise _damaged(store, kept, "its end is not that of a Parquet file")
+    if length > len(tail):
+        tail = store.tail(kept, length)
+    try:
+        stored = pl.read_parquet_schema(io.BytesIO(PARQUET + tail[-length:]))
+    except (pl.exceptions.PolarsError, OSError) as problem:
+        raise _damaged(store, kept, str(problem).partition("\n")[0]) from problem
+    return {name: plain_type(dtype) for name, dtype in stored.items()}
+
+
+def _damaged(store: Store, kept: Kept, reason: str) -> SourceError:
+    return SourceError(
+        f"this Parquet file is damaged or cut off: {reason}",
+        where=store.place.shown(kept.key),
+        next_step="it may be half-uploaded: try again later, or write it again",
+    )
 
 
 class Labelled:
@@ -179,6 +199,9 @@ class Ahead:
         for _ in range(min(room, len(self._waiting))):
             self._waiting.popleft().fetch_ahead(self._pool)
         yield from self._table.batches(types)
+
+    def original_of(self, batch: pl.DataFrame) -> Original | None:
+        return original_of(self._table, batch)
 
 
 def _inner(table: Table) -> Table:
