@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+import orjson
 
 from rowsmith.errors import ArtifactError
 from rowsmith.training.families.node_table import NO_SETS, NodeTable, Splits
@@ -90,7 +92,7 @@ def _sets(fields: dict[str, list[str]]) -> tuple[Array, Rows]:
     starts: list[int] = []
     length = 0
     for bounds, words in zip(fields["cat_boundaries"], fields["cat_threshold"], strict=True):
-        cuts, levels = _whole([bounds]).tolist(), _whole([words]).tolist()
+        cuts, levels = (list(map(int, text.split())) for text in (bounds, words))
         for start, stop in pairwise(cuts):
             found = (stop - start, *levels[start:stop])
             if found not in places:
@@ -102,11 +104,24 @@ def _sets(fields: dict[str, list[str]]) -> tuple[Array, Rows]:
 
 
 def _numbers(words: list[str]) -> Vector:
-    return np.array(" ".join(words).split(), dtype=np.float64)
+    return _array(words, np.dtype(np.float64))
 
 
 def _whole(words: list[str]) -> Rows:
-    return np.array(" ".join(words).split(), dtype=np.int64)
+    return _array(words, np.dtype(np.int64))
+
+
+def _array(words: list[str], kind: np.dtype[Any]) -> Array:
+    """Numbers between spaces. A parser of JSON is twenty times as fast; infinities, and whatever else it does not know,
+    are left to NumPy."""
+    try:
+        found = np.array(orjson.loads(f"[{','.join(words).replace(' ', ',')}]"))
+    except orjson.JSONDecodeError:
+        return np.array(" ".join(words).split(), dtype=kind)
+    is_of_kind = found.dtype.kind == "i" or found.dtype.kind == kind.kind
+    if found.ndim != 1 or (found.size and not is_of_kind):
+        raise ValueError("these are not numbers of the right kind")
+    return found.astype(kind)
 
 
 def _firsts(sizes: Rows) -> Rows:
