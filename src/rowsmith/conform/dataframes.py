@@ -79,9 +79,10 @@ def _pandas_series(name: str, series: Any) -> pl.Series:
             )
     elif pd.api.types.is_bool_dtype(dtype) or pd.api.types.is_numeric_dtype(dtype):
         return _pandas_masked(name, series)
+    if isinstance(dtype, pd.StringDtype):
+        return series_of_values(name, series.to_numpy(dtype=object, na_value=None).tolist(), STRING)
     values = series.to_list()
-    found = STRING if isinstance(dtype, pd.StringDtype) else type_of_values(values)
-    return series_of_values(name, values, found)
+    return series_of_values(name, values, type_of_values(values))
 
 
 def _pandas_masked(name: str, series: Any) -> pl.Series:

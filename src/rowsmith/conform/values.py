@@ -51,6 +51,9 @@ def series_of_values(
 
 def _quick_series(name: str, values: Sequence[Any], dtype: pl.DataType, classes: Set[type]) -> pl.Series | None:
     """Values of the type itself, which need no look at each; None where that is not so."""
+    if dtype == STRING and float in classes and all(value != value for value in values if type(value) is float):
+        # No text, as pandas tells it.
+        values, classes = [None if type(value) is float else value for value in values], classes - {float}
     own = next((kind for kind, quick in QUICK_TYPES.items() if quick == dtype), int if dtype == INT64 else None)
     if own is None or not classes <= {own, type(None)}:
         return None
