@@ -9,36 +9,41 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+# Each work imports what it needs, yields once, which starts the clock, and yields its rows.
 
-def snapshot(folder: str, source: str, table: str) -> int:
+
+def snapshot(folder: str, source: str, table: str) -> Iterator[int]:
     """Into a snapshot, as `rowsmith ingest` does before it looks at the rows."""
     from rowsmith.recipe import Recipe
     from rowsmith.workflows.project import open_project
     from rowsmith.workflows.reading import take
 
+    yield 0
     recipe = Recipe().changed(data={"sql": {"table": table or None}})
-    return take(open_project(folder).with_recipe(recipe), source).snapshot.rows
+    yield take(open_project(folder).with_recipe(recipe), source).snapshot.rows
 
 
-def again(folder: str, source: str, table: str, cursor: str) -> int:
+def again(folder: str, source: str, table: str, cursor: str) -> Iterator[int]:
     """What is new since the last time; 0 rows where nothing is."""
     from rowsmith.recipe import Recipe
     from rowsmith.workflows.project import open_project
     from rowsmith.workflows.reading import take
 
+    yield 0
     recipe = Recipe().changed(data={"sql": {"table": table}, "incremental": {"cursor": cursor, "key": [cursor]}})
-    return take(open_project(folder).with_recipe(recipe), source).added
+    yield take(open_project(folder).with_recipe(recipe), source).added
 
 
-def adbc(folder: str, source: str, table: str) -> int:
+def adbc(folder: str, source: str, table: str) -> Iterator[int]:
     """Arrow batches of ADBC straight into a Parquet file, numeric columns as they come."""
     import adbc_driver_postgresql.dbapi
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    yield 0
     rows = 0
     with adbc_driver_postgresql.dbapi.connect(source) as connection, connection.cursor() as cursor:
         cursor.execute(f"SELECT * FROM {table}")
@@ -49,14 +54,15 @@ def adbc(folder: str, source: str, table: str) -> int:
                 plain = [getattr(column, "storage", column) for column in batch.columns]
                 writer.write_batch(pa.record_batch(plain, schema=schema))
                 rows += batch.num_rows
-    return rows
+    yield rows
 
 
-def pymysql(folder: str, source: str, table: str) -> int:
+def pymysql(folder: str, source: str, table: str) -> Iterator[int]:
     """A loop over a cursor of the server's side, which keeps nothing."""
     import pymysql as driver
     from sqlalchemy import make_url
 
+    yield 0
     url = make_url(source)
     rows = 0
     with driver.connect(
@@ -71,20 +77,21 @@ def pymysql(folder: str, source: str, table: str) -> int:
         cursor.execute(f"SELECT * FROM {table}")
         while batch := cursor.fetchmany(20_000):
             rows += len(batch)
-    return rows
+    yield rows
 
 
-def sink(folder: str, source: str) -> int:
+def sink(folder: str, source: str) -> Iterator[int]:
     """polars, from CSV to Parquet in a stream."""
     import polars as pl
 
+    yield 0
     target = Path(folder) / "bare.parquet"
     pl.scan_csv(source).sink_parquet(target)
     rows: int = pl.scan_parquet(target).select(pl.len()).collect().item()
-    return rows
+    yield rows
 
 
-WORKS: dict[str, Callable[..., int]] = {
+WORKS: dict[str, Callable[..., Iterator[int]]] = {
     "snapshot": snapshot,
     "again": again,
     "adbc": adbc,
@@ -94,9 +101,10 @@ WORKS: dict[str, Callable[..., int]] = {
 
 
 def main(arguments: Sequence[str]) -> None:
-    work = WORKS[arguments[0]]
+    work = WORKS[arguments[0]](*arguments[1:])
+    next(work)
     begin = time.perf_counter()
-    rows = work(*arguments[1:])
+    rows = next(work)
     seconds = time.perf_counter() - begin
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"seconds": seconds, "peak_mb": peak, "rows": rows}))

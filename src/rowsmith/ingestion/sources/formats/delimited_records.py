@@ -32,10 +32,10 @@ else:
     is_compiled = True
 
 CHUNK_BYTES = 1 << 23
-"""Twice as much, and the C library would give memory back to the system and ask for it again with every chunk."""
 FIRST_BYTES = 1 << 20
 """The first chunk is small: nothing is known of its columns, so all of it is read as text."""
 END_BYTES = 1 << 16
+KEPT_BYTES = (1 << 25) - (1 << 13)
 BLOCK_BYTES = 1 << 18
 """What is looked at at a time fits in the cache of a processor."""
 MAX_RECORD_BYTES = 1 << 26
@@ -76,8 +76,18 @@ def cut_records(
     `check` is shown all bytes before they are used, and an empty chunk at their end. Raises SourceError naming line and
     row for a record with too few or too many fields, or an unclosed quote, and whatever `check` raises.
     """
+    _keep_memory()
     with file.open() as content:
         yield from _Cutter(file.name, dialect, names, content, check).pieces()
+
+
+def _keep_memory() -> None:
+    """Have the C library keep the memory of a chunk for the next one, rather than return it and fault it in again.
+
+    glibc keeps twice as much as the largest piece that was returned, of up to 32 MB (mallopt(3), M_MMAP_THRESHOLD); a
+    piece that nobody writes to costs nothing.
+    """
+    bytes(KEPT_BYTES)
 
 
 class _Cutter:

@@ -9,7 +9,7 @@ import polars as pl
 from rowsmith.conform.plain import FLOAT64, STRING
 from rowsmith.ingestion.sources.formats.delimited_dialect import Dialect
 from rowsmith.ingestion.sources.formats.delimited_records import Records, without_empty_text
-from rowsmith.ingestion.sources.formats.delimited_types import LARGEST_EXACT
+from rowsmith.ingestion.sources.formats.delimited_types import are_exact
 
 # No compressed file begins with one of these.
 NO_MARKS = frozenset(b"0123456789-+.,;\t'\"")
@@ -39,7 +39,7 @@ class Rows:
             except pl.exceptions.PolarsError:
                 wanted = {}
             else:
-                doubtful = [name for name, dtype in wanted.items() if dtype == FLOAT64 and not _is_exact(frame[name])]
+                doubtful = [name for name, dtype in wanted.items() if dtype == FLOAT64 and not are_exact(frame[name])]
                 if not doubtful:
                     return frame
                 wanted = {name: dtype for name, dtype in wanted.items() if name not in doubtful}
@@ -57,9 +57,3 @@ class Rows:
             quote_char=self._dialect.quote if records.quoted else None,
         )
         return without_empty_text(frame) if records.quoted else frame
-
-
-def _is_exact(numbers: pl.Series) -> bool:
-    """Whether all are finite, and so small that every whole number is among them; NaN is neither here nor there."""
-    least, most = numbers.min(), numbers.max()
-    return least is None or (float(least) > -LARGEST_EXACT and float(most) < LARGEST_EXACT)  # type: ignore[arg-type]

@@ -61,7 +61,7 @@ class TypeEvidence:
             if values.dtype == STRING:
                 _narrow(column, values)
             elif values.dtype == INT64:
-                column.large = column.large or _are_large(values)
+                column.large = column.large or not are_exact(values)
 
     @property
     def numbers(self) -> dict[str, pl.DataType]:
@@ -111,11 +111,13 @@ def _narrow(column: _Column, values: pl.Series) -> None:
             column.comma = _are_comma_numbers(values)
             column.surely_comma |= column.comma and bool(values.str.contains(SURELY_DECIMAL).any())
     else:
-        column.large = column.large or _are_large(whole)
+        column.large = column.large or not are_exact(whole)
 
 
-def _are_large(whole: pl.Series) -> bool:
-    return bool(((whole <= -int(LARGEST_EXACT)) | (whole >= int(LARGEST_EXACT))).any())
+def are_exact(numbers: pl.Series) -> bool:
+    """Whether all are finite, and so small that every whole number is among them; NaN is neither here nor there."""
+    least, most = numbers.min(), numbers.max()
+    return least is None or (float(least) > -LARGEST_EXACT and float(most) < LARGEST_EXACT)  # type: ignore[arg-type]
 
 
 def _are_numbers(values: pl.Series) -> bool:
