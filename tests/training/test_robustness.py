@@ -166,8 +166,9 @@ def test_prices_follow_what_was_measured() -> None:
 def test_the_clock_keeps_something_back() -> None:
     clock = Clock(time.monotonic() + 60)
     assert clock.left is not None and 55 < clock.left < 60
-    clock.set_aside(closing=10, refits=5)
+    clock.set_aside(10)
+    clock.refits = 5
     assert clock.left < 45.1
-    clock.set_aside(closing=0, refits=90)
-    assert 29 < clock.left < 30.1
+    clock.set_aside(90)
+    assert 34 < clock.left < 35.1
     assert Clock(None).left is None

@@ -12,8 +12,8 @@ from rowsmith.recipe import TrainSection
 from rowsmith.training import Journal, TrainingData, replay, run_search
 from rowsmith.training.executor import InProcessExecutor
 from rowsmith.training.finish import TrainingResult
-from rowsmith.training.proposals import has_long_tail
-from rowsmith.training.trials import Status
+from rowsmith.training.proposals import has_long_tail, logarithms_lose
+from rowsmith.training.trials import Run, Status
 from rowsmith.training.unit import ALL_ROWS, digest_of_state
 from rowsmith.types import Task
 from tests.training.tables import ACCURACY, LOG_LOSS, RMSE, make_table, metric_of
@@ -166,3 +166,16 @@ def test_a_metric_that_is_not_defined_still_gives_a_model() -> None:
     )
     assert result.ensemble.members
     assert "not defined" in result.leaderboard[0].message
+
+
+def test_logarithms_are_left_out_once_they_have_lost_every_time() -> None:
+    def run(number: int, family: str, error: float, *, log: bool) -> Run:
+        params = {"c": 1.0, "log_target": True} if log else {"c": 1.0}
+        return Run(number, family, params, folds=2, estimate=error)
+
+    lost = [run(0, "linear", 2.0, log=False), run(1, "linear", 3.0, log=True)]
+    assert logarithms_lose(lost)
+    assert not logarithms_lose(lost[:1])
+    assert not logarithms_lose([lost[0], replace(lost[1], estimate=np.inf)])
+    won = [run(2, "extra_trees", 2.0, log=False), run(3, "extra_trees", 1.0, log=True)]
+    assert not logarithms_lose([*lost, *won])

@@ -19,7 +19,7 @@ BAG_ROWS = 5000
 VALIDATED_ROWS = 4000
 """Of larger tables, that are enough to tell configurations apart: folds beyond them are not run."""
 LEAST_FOLDS = 2
-LEAST_RESERVE, RESERVE_SHARE, MOST_RESERVE = 0.25, 0.04, 20.0
+LEAST_RESERVE, RESERVE_SHARE, MOST_RESERVE = 0.25, 0.025, 20.0
 WORKER_MB = 230.0
 """A worker with one library loaded, before it sees a row (measured)."""
 MAIN_MB = 300.0
@@ -46,8 +46,8 @@ class Plan:
 class Clock:
     """Time left, on `time.monotonic`. With `deadline` None nothing is ever late.
 
-    Kept back are `refits`, for learning the chosen trials from all rows, and `closing`, for ensemble, calibration and
-    clean-up.
+    Kept back are `closing`, for ensemble, calibration and clean-up, and `refits`: what the worker that is given work
+    next has to spare for learning the chosen trials from all rows.
     """
 
     deadline: float | None
@@ -60,15 +60,19 @@ class Clock:
             self.closing = reserve_for(self.deadline - self.begin)
 
     @property
+    def room(self) -> float | None:
+        """Seconds until the last trial and the last refit must have ended."""
+        return None if self.deadline is None else max(self.deadline - self.closing - time.monotonic(), 0.0)
+
+    @property
     def left(self) -> float | None:
-        """Seconds until the last trial must have ended; what is kept back for the end is not in it."""
-        if self.deadline is None:
-            return None
-        return max(self.deadline - self.closing - self.refits - time.monotonic(), 0.0)
+        """Seconds until the next worker's last trial must have ended; what is kept back for the end is not in it."""
+        room = self.room
+        return None if room is None else max(room - self.refits, 0.0)
 
     @property
     def is_over(self) -> bool:
-        return self.left is not None and self.left <= 0.0
+        return self.room is not None and self.room <= 0.0
 
     @property
     def fraction(self) -> float | None:
@@ -76,12 +80,14 @@ class Clock:
             return None
         return min((time.monotonic() - self.begin) / max(self.deadline - self.begin, 1e-9), 1.0)
 
-    def set_aside(self, *, closing: float, refits: float) -> None:
-        """Keep so much back, as measurement tells; neither is ever more than a third of the whole."""
-        if self.deadline is not None:
-            third = (self.deadline - self.begin) / 3.0
-            self.closing = max(self.closing, min(closing, third))
-            self.refits = min(refits, third)
+    @property
+    def third(self) -> float:
+        """Of the whole: neither refits nor the end are ever given more."""
+        return np.inf if self.deadline is None else (self.deadline - self.begin) / 3.0
+
+    def set_aside(self, closing: float) -> None:
+        """Keep so much back for the end, as measurement tells."""
+        self.closing = max(self.closing, min(closing, self.third))
 
 
 def reserve_for(seconds: float) -> float:

@@ -6,6 +6,7 @@ best family gets two turns of three, the next best ones share the third.
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -73,6 +74,21 @@ def with_logarithms(proposals: Sequence[Proposal], target: Array, metric: str) -
             seen.add(proposal.family.name)
             both.append(replace(proposal, params={**proposal.params, "log_target": True}))
     return both
+
+
+def logarithms_lose(runs: Sequence[Run]) -> bool:
+    """Whether every configuration that has been tried both ways is worse with the logarithm.
+
+    What the target looks like is much the same for all families, so the quick ones answer for those that take long.
+    """
+    errors: dict[str, dict[bool, float]] = {}
+    for run in runs:
+        if np.isfinite(run.estimate):
+            plain = {name: value for name, value in run.params.items() if name != "log_target"}
+            key = json.dumps([run.family, plain], sort_keys=True)
+            errors.setdefault(key, {})[bool(run.params.get("log_target"))] = run.estimate
+    pairs = [both for both in errors.values() if len(both) == 2]
+    return bool(pairs) and all(both[True] > both[False] for both in pairs)
 
 
 def has_long_tail(target: Array) -> bool:

@@ -21,7 +21,6 @@ LEAST_GAIN = 5e-4
 """By this share of what the blend gains over a constant a trial has to improve it."""
 SHARES = (0.15, 0.4, 1.0)
 SNAPSHOTS = 16
-LEAST_SHARE = 0.03
 
 
 @dataclass(frozen=True)
@@ -34,15 +33,8 @@ class Verdict:
 
 @dataclass(frozen=True)
 class _Blend:
-    """`shares` are those of the runs in it, by number."""
-
     oof: Scores2D
     error: float
-    shares: dict[int, float]
-
-    def with_share(self, share: float, run: int, oof: Scores2D, error: float) -> _Blend:
-        shares = {number: (1 - share) * before for number, before in self.shares.items()}
-        return _Blend(oof, error, {**shares, run: share})
 
 
 class Race:
@@ -68,18 +60,11 @@ class Race:
             blend = self._blends.get(self._next - 1)
             run = runs[self._next]
             if run.status is Status.OK and run.id in answers:
-                blend = self._grown(blend, run.id, answers[run.id])
+                blend = self._grown(blend, answers[run.id])
             if blend is not None:
                 self._blends[self._next] = blend
                 self._blends.pop(self._next - SNAPSHOTS, None)
             self._next += 1
-
-    @property
-    def likely_members(self) -> list[int]:
-        """The numbers of the runs that an ensemble would consist of now, about; the largest share first."""
-        blend = self._blends.get(self.latest)
-        shares = blend.shares if blend else {}
-        return sorted((run for run in shares if shares[run] >= LEAST_SHARE), key=lambda run: -shares[run])
 
     def verdict(self, run: Run, newest: int) -> Verdict:
         """On a run whose first folds are done, by the trials up to number `newest`."""
@@ -95,13 +80,13 @@ class Race:
         can_help = min(errors) < error - LEAST_GAIN * abs(self._constant_error - error)
         return Verdict(can_help, blend.error + errors[-1] - error)
 
-    def _grown(self, blend: _Blend | None, run: int, oof: Scores2D) -> _Blend:
+    def _grown(self, blend: _Blend | None, oof: Scores2D) -> _Blend:
         if blend is None:
-            return _Blend(oof, self._objective.error(oof[self._rows], self._rows), {run: 1.0})
+            return _Blend(oof, self._objective.error(oof[self._rows], self._rows))
         best = blend
         for share in SHARES:
             mixed = (1 - share) * blend.oof + share * oof
             error = self._objective.error(mixed[self._rows], self._rows)
             if error < best.error:
-                best = blend.with_share(share, run, mixed, error)
+                best = _Blend(mixed, error)
         return best

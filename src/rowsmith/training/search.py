@@ -18,9 +18,9 @@ import numpy as np
 from rowsmith.errors import TrainingError
 from rowsmith.recipe import TrainSection
 from rowsmith.training.budget import Clock, Plan, Prices, first_rows, fold_shape, lay_out
-from rowsmith.training.choice import bags_of, choose, limit_of
+from rowsmith.training.choice import bags_of, choose
 from rowsmith.training.data import TrainingData, covered_rows
-from rowsmith.training.ensemble import FREE, Effort
+from rowsmith.training.ensemble import Effort
 from rowsmith.training.executor import InProcessExecutor, Workplace
 from rowsmith.training.families import FAMILIES, find_family
 from rowsmith.training.families.adapters import Constant
@@ -31,12 +31,12 @@ from rowsmith.training.finish import TrainingResult, finish
 from rowsmith.training.last_resort import is_hopeless, is_tiny, last_resort
 from rowsmith.training.objective import Objective
 from rowsmith.training.portfolio import in_order
-from rowsmith.training.proposals import Proposal, Tuner, in_a_hurry, with_logarithms
+from rowsmith.training.proposals import Proposal, Tuner, in_a_hurry, logarithms_lose, with_logarithms
 from rowsmith.training.race import Race
-from rowsmith.training.refit import expected_seconds, refit
+from rowsmith.training.refit import Waiting, expected_seconds, refit, shared_out, take, unit_of, waiting_for, wanted
 from rowsmith.training.supervisor import Outcome, Supervisor
 from rowsmith.training.trials import Run, Status
-from rowsmith.training.unit import Unit, UnitResult, seed_of
+from rowsmith.training.unit import ALL_ROWS, Unit, UnitResult, seed_of
 from rowsmith.types import Metric, OnProgress, Progress, Scores2D, Task, no_progress
 
 LAG = 4
@@ -47,11 +47,18 @@ KEPT = 24
 ASKS = 8
 """How often the tuner is asked for something that still fits into the time."""
 COARSEST = 4.0
-"""How many times cheaper a proposal of the tuner is made, at most, to fit into what is left."""
+"""How many times cheaper a proposal is made, at most, to fit into what is left."""
 POLL_SECONDS = 0.5
 SELECTION_CALLS = 120
-WORTH_GOING_ON = 0.1
-"""Of the whole time, that has to be left after the refits for another look."""
+REFIT_FOLDS = 1.25
+"""The time of a refit, in folds."""
+LOOK_SHARE = 0.03
+"""Of the time, that may be spent on looking what the ensemble would be now."""
+LOOK_ROWS = 10_000
+SHORTEST = 0.01
+"""Of the whole time: with less left no trial is started."""
+LATE = 1.25
+"""A unit that has taken longer than expected is expected to take so many times what it took."""
 TRIAL_SHARE = 0.3
 """Of the time, that one ordinary trial may take; with more it runs on fewer folds."""
 
@@ -103,20 +110,16 @@ def run_search(
     with Workplace(data, workers=plan.workers, threads=plan.threads, executor=executor, work_dir=work_dir) as workplace:
         supervisor = Supervisor(workplace)
         search = Search(data, objective, families, options, plan, clock, supervisor, on_progress)
-        while True:
-            runs = search.run()
-            folds = search.folds
-            found_none = not any(run.status is Status.OK for run in runs)
-            if found_none:
-                folds = last_resort(data, objective, search.folds, runs)
-            on_progress(Progress("train", "choosing the ensemble", clock.fraction, search.best_score))
-            effort = search.effort()
-            choice = choose(data, objective, runs, options, effort, folds)
-            on_progress(Progress("train", "learning from all rows", clock.fraction, search.best_score))
-            refit(choice, supervisor, seed=options.seed, absolute=objective.absolute, until=search.end_of_refits())
-            # A last resort may know fewer folds than further trials would.
-            if found_none or not search.goes_on():
-                break
+        runs = search.run()
+        folds = search.folds
+        if not any(run.status is Status.OK for run in runs):
+            folds = last_resort(data, objective, search.folds, runs)
+        on_progress(Progress("train", "choosing the ensemble", clock.fraction, search.best_score))
+        effort = search.effort()
+        choice = choose(data, objective, runs, options, effort, folds)
+        on_progress(Progress("train", "learning from all rows", clock.fraction, search.best_score))
+        until = search.end_of_refits()
+        refit(choice, data, supervisor, seed=options.seed, absolute=objective.absolute, until=until)
     if threshold_metric is None and metric.needs == "labels":
         threshold_metric = metric
     return finish(data, objective, runs, choice, options, effort, folds=folds, threshold_metric=threshold_metric)
@@ -156,7 +159,10 @@ class Search:
         self._oof: dict[int, Scores2D] = {}
         self._start_race()
         self._metric_seconds = 0.0
-        self._done = 0
+        self._members: list[Run] = []
+        self._known_members = 0
+        self._next_look = 0.0
+        self._refitted: set[int] = set()
 
     # -- the loop ------------------------------------------------------------------------------------------
 
@@ -175,15 +181,6 @@ class Search:
         for run in self._open():
             run.status, run.message = Status.STOPPED, "the time was up"
         return self._runs
-
-    def goes_on(self) -> bool:
-        """Whether the refits took so much less than was kept back for them that further trials are worth it."""
-        done = sum(run.status is Status.OK for run in self._runs)
-        before, self._done = self._done, done
-        if self._clock.deadline is None or done == before:
-            return False
-        self._clock.set_aside(closing=0.0, refits=self._seconds_of_refits())
-        return (self._clock.left or 0.0) > max(WORTH_GOING_ON * (self._clock.deadline - self._clock.begin), 1.0)
 
     @property
     def best_score(self) -> float | None:
@@ -212,7 +209,8 @@ class Search:
 
     def _fill(self) -> None:
         while self._supervisor.has_room and not self._clock.is_over:
-            unit = self._next_unit()
+            waiting = self._waiting_refits()
+            unit = self._next_unit() or self._next_refit(waiting)
             if unit is None:
                 return
             self._supervisor.start(unit)
@@ -220,7 +218,7 @@ class Search:
     def _next_unit(self) -> Unit | None:
         """The oldest open trial's next fold; a new trial where none of them can go on."""
         for run in self._open():
-            if (fold := self._next_fold(run)) is not None:
+            if (fold := self._next_fold(run)) is not None and self._fits(run):
                 return self._unit(run, fold)
         opened = self._propose()
         return self._unit(opened, 0) if opened else None
@@ -233,6 +231,17 @@ class Search:
 
     def _has_raced(self, run: Run) -> bool:
         return all(fold in run.results for fold in range(self._race.folds))
+
+    def _fits(self, run: Run) -> bool:
+        """Whether one more fold of it can end in time."""
+        left = self._clock.left
+        return left is None or not self._oof or self._expected_seconds(run) <= left
+
+    def _expected_seconds(self, run: Run) -> float:
+        """Of one fold."""
+        if run.results:
+            return float(np.mean([result.seconds for result in run.results.values()]))
+        return self._prices.guess(find_family(run.family), self._shape, run.params)
 
     def _unit(self, run: Run, fold: int) -> Unit:
         seed = run.seeds[fold] = seed_of(self._options.seed, run.id, fold)
@@ -268,14 +277,19 @@ class Search:
         number = len(self._runs)
         if self._options.max_trials is not None and number >= self._options.max_trials:
             return None
+        if self._oof and self._clock.left is not None and self._clock.left < 3.0 * SHORTEST * self._clock.third:
+            return None
         if len(self._open()) >= LAG or (self._is_repeatable and self._unfinished_before(number - LAG + 1)):
             return None
         while self._portfolio:
             proposal = self._portfolio.pop(0)
+            if proposal.params.get("log_target") and logarithms_lose(self._known_by(number)):
+                continue
             if (factor := self._excess(proposal)) <= 1.0:
                 return self._open_run(number, proposal)
             # A good model of less is better than none: until there is one, what is too dear is made cheaper.
-            if len(self._runs) == 1 and (cheaper := in_a_hurry(proposal, self._shape.rows, factor)) is not None:
+            most = np.inf if len(self._runs) == 1 else COARSEST
+            if factor <= most and (cheaper := in_a_hurry(proposal, self._shape.rows, factor)) is not None:
                 return self._open_run(number, cheaper)
         self._tell_tuner(number - LAG if self._is_repeatable else number)
         for _ in range(ASKS):
@@ -313,9 +327,14 @@ class Search:
             return 0.0
         price = self._prices.guess(proposal.family, self._shape, proposal.params)
         waves = -(-self._plan.folds // self._plan.workers)
+        raced = -(-self._race.folds // self._plan.workers)
+        others = -(-(self._plan.folds - self._race.folds) // self._plan.workers)
         # The first trial after the quick one is worth most of the time, and so is the last one.
         share = 0.8 if len(self._runs) == 1 or not self._portfolio else LARGEST_SHARE
-        return price * waves / max(share * left, 1e-9)
+        # The other folds wait for those of the race, and the refit for all of them: what ends too late for that is
+        # worth less than a coarser trial with a model of all rows.
+        refit = REFIT_FOLDS if self._plan.refit and self._oof else 0.0
+        return price * max(waves / share, raced + others + refit) / max(left, 1e-9)
 
     def _first_and(self, proposals: list[Proposal]) -> list[Proposal]:
         """A first trial of which a model comes within a second or two, then the others."""
@@ -327,10 +346,61 @@ class Search:
             params["rows"] = rows
         return [Proposal(quick, params), *proposals]
 
+    # -- refits --------------------------------------------------------------------------------------------
+
+    def _waiting_refits(self) -> list[Waiting]:
+        """Those that the other workers leave to the next one, or could; the time it has for trials is set by them."""
+        room = self._clock.room
+        if room is None:
+            return []
+        self._look()
+        # Since the last look some may have been overtaken by so many that they were forgotten.
+        members = [run for run in self._members if run.is_complete and run.id not in self._refitted]
+        busy = [max(room - self._still_takes(unit, seconds), 0.0) for unit, seconds in self._supervisor.under_way]
+        rooms = (busy + [room] * self._plan.workers)[: self._plan.workers - 1]
+        third = self._clock.third
+        taken, own = shared_out(
+            waiting_for(members, self._data), min(room, third), [min(other, third) for other in rooms]
+        )
+        self._clock.refits = own
+        return taken
+
+    def _next_refit(self, waiting: Sequence[Waiting]) -> Unit | None:
+        """The longest one, where no trial fits beside it."""
+        if not waiting:
+            return None
+        run = max(waiting, key=lambda one: one.seconds).run
+        self._refitted.add(run.id)
+        return replace(unit_of(run, self._options.seed, self._objective.absolute), seconds=self._clock.room)
+
+    def _look(self) -> None:
+        """What the ensemble would consist of now, as often as that can be afforded."""
+        done = sum(run.status is Status.OK for run in self._runs)
+        begin = time.monotonic()
+        if done == self._known_members or begin < self._next_look:
+            return
+        effort = self.effort()
+        effort = replace(effort, rows=min(effort.rows, LOOK_ROWS))
+        self._members = wanted(choose(self._data, self._objective, self._runs, self._options, effort, self.folds))
+        self._known_members = done
+        end = time.monotonic()
+        self._next_look = end + (end - begin) / LOOK_SHARE
+
+    def _still_takes(self, unit: Unit, seconds: float) -> float:
+        """Seconds that a unit is expected to go on for."""
+        run = self._runs[unit.trial]
+        of_all_rows = unit.fold == ALL_ROWS and run.is_complete
+        expected = expected_seconds(run, self._data) if of_all_rows else self._expected_seconds(run)
+        most = np.inf if unit.seconds is None else unit.seconds
+        return max(min(max(expected, LATE * seconds), most) - seconds, 0.0)
+
     # -- what came back ------------------------------------------------------------------------------------
 
     def _take(self, outcome: Outcome) -> None:
         run = self._runs[outcome.unit.trial]
+        if outcome.unit.fold == ALL_ROWS:
+            take(run, outcome)
+            return
         if run.status is not None:
             return
         if outcome.result is None:
@@ -367,22 +437,9 @@ class Search:
             self._oof[run.id] = oof
             self._race.advance(self._runs, self._oof)
             self._forget_hopeless()
-        self._clock.set_aside(
-            closing=0.25 + self._metric_seconds * (3 + SELECTION_CALLS * self._selected_share),
-            refits=self._seconds_of_refits(),
-        )
+        self._clock.set_aside(0.25 + self._metric_seconds * (3 + SELECTION_CALLS * self._selected_share))
         if run.id == 0 and self._clock.deadline is not None:
             self._replan()
-
-    def _seconds_of_refits(self) -> float:
-        """What learning the likely members from all rows will take, side by side: those that can be paid."""
-        runs = [self._runs[number] for number in self._race.likely_members]
-        spent, limit, seconds = FREE, limit_of(self._options, self._data.features), []
-        for run in runs:
-            if run.refit and run.is_complete and (spent + run.price).fits(limit):
-                spent += run.price
-                seconds.append(expected_seconds(run) if run.of_all_rows is None else 0.0)
-        return max(sum(seconds) / self._plan.workers, max(seconds)) if seconds else 0.0
 
     def _replan(self) -> None:
         """Fewer folds from now on, where the first trial tells that whole trials would not fit into the time."""
@@ -430,6 +487,10 @@ class Search:
 
     def _open(self) -> list[Run]:
         return [run for run in self._runs if run.status is None]
+
+    def _known_by(self, number: int) -> list[Run]:
+        """The trials whose results a decision about that trial may use."""
+        return self._runs[: max(number - LAG + 1, 0)] if self._is_repeatable else self._runs
 
     def _unfinished_before(self, number: int) -> bool:
         return any(run.status is None for run in self._runs[: max(number, 0)])

@@ -44,6 +44,12 @@ class Supervisor:
         return not self._suspects and len(self._running) < self._workplace.workers
 
     @property
+    def under_way(self) -> list[tuple[Unit, float]]:
+        """Each running unit with the seconds it has taken so far."""
+        now = time.monotonic()
+        return [(unit, now - begin) for unit, begin in self._running.values()]
+
+    @property
     def is_idle(self) -> bool:
         return not self._running and not self._suspects
 

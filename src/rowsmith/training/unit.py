@@ -114,7 +114,7 @@ def learn(data: TrainingData, fold: Fold, unit: Unit, *, deadline: float | None 
 
 def _fit(data: TrainingData, fold: Fold, unit: Unit, deadline: float | None) -> Fitted:
     train, valid = fold
-    train = _subsample(train, unit)
+    train = _subsample(train, unit, data)
     fit = Fit(
         train=_part(data, train),
         validation=_part(data, valid) if unit.rounds is None and len(valid) else None,
@@ -214,8 +214,11 @@ def _all_rows(data: TrainingData) -> Fold:
     return rows, rows[:0]
 
 
-def _subsample(rows: Rows, unit: Unit) -> Rows:
+def _subsample(rows: Rows, unit: Unit, data: TrainingData) -> Rows:
     most = unit.params.get("rows")
+    if most is not None and unit.fold == ALL_ROWS:
+        # The same share of all rows as of a fold's.
+        most = round(most * len(rows) / max(len(train) for train, _ in data.folds))
     if most is None or most >= len(rows):
         return rows
     return np.sort(np.random.default_rng(unit.seed).choice(rows, most, replace=False))
