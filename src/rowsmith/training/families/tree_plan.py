@@ -50,16 +50,20 @@ def plan_of(nodes: Array, roots: Array) -> TreePlan:
     stepped = np.concatenate(levels)
     stepped = stepped[np.argsort(trees[stepped], kind="stable")]
     slot = np.zeros(len(nodes), dtype=np.int64)
-    slot[child[stepped] + 1] = np.arange(1, len(stepped) + 1) - (np.cumsum(inner * is_planned) - inner)[trees[stepped]]
+    steps_of_tree = inner * is_planned
+    before = np.cumsum(steps_of_tree) - steps_of_tree
+    slot[child[stepped] + 1] = np.arange(1, len(stepped) + 1) - before[trees[stepped]]
     for level in levels:
         slot[child[level]] = slot[level]
     steps = np.zeros(len(stepped), dtype=STEP)
     steps["slot"] = slot[stepped]
     tests, steps["test"] = tests_of(nodes["question"][stepped], nodes["threshold"][stepped])
     leaves = np.flatnonzero(~is_inner & is_planned[trees])
-    leaves = leaves[np.lexsort((slot[leaves], trees[leaves]))]
+    sizes = (inner + 1) * is_planned
+    places = np.zeros(len(leaves), dtype=np.uint32)
+    places[(np.cumsum(sizes) - sizes)[trees[leaves]] + slot[leaves]] = nodes["place"][leaves]
     told = np.where(is_planned, inner, NOT_PLANNED).astype(np.uint32)
-    return TreePlan(tests, steps, told, np.ascontiguousarray(nodes["place"][leaves]))
+    return TreePlan(tests, steps, told, places)
 
 
 def tests_of(questions: Array, thresholds: Array) -> tuple[Array, Rows]:
@@ -75,6 +79,6 @@ def _levels(child: Rows, is_inner: Array, roots: Rows) -> list[Rows]:
     """The inner nodes of the trees with these roots: the roots, those below them, and so on."""
     levels = [roots[is_inner[roots]]]
     while len(levels[-1]):
-        below = np.concatenate([child[levels[-1]], child[levels[-1]] + 1])
+        below = np.stack([child[levels[-1]], child[levels[-1]] + 1], axis=1).ravel()
         levels.append(below[is_inner[below]])
     return levels
