@@ -10,6 +10,7 @@ import pytest
 
 from rowsmith.errors import NotFoundError, StorageError
 from rowsmith.ingestion import snapshot as snapshots
+from rowsmith.ingestion.keeping import marks
 from rowsmith.ingestion.parts import Part
 from rowsmith.ingestion.snapshot import SnapshotStore
 from rowsmith.recipe import Recipe
@@ -18,15 +19,23 @@ from rowsmith.workflows.erase import erase, find, person_of
 from rowsmith.workflows.project import Project, open_project
 from rowsmith.workflows.reading import take
 from rowsmith.workflows.training_rows import rows_of
+from tests.contracts.part_places import PLACES, BucketPlace, Place
 from tests.serving.models import NAME, train
 
 PERSON = "customer"
 ADA = ("c-3",)
 
 
+@pytest.fixture(params=["folder", "bucket"])
+def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.setattr(marks, "PAUSE_SECONDS", 0.05)
+    return PLACES[request.param](tmp_path / ".rowsmith", request)
+
+
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    opened = open_project(tmp_path).with_recipe(Recipe.from_dict({"name": NAME}))
+def project(place: Place, tmp_path: Path) -> Iterator[Project]:
+    address = place.address if isinstance(place, BucketPlace) else ""
+    opened = open_project(tmp_path, snapshots_at=address).with_recipe(Recipe.from_dict({"name": NAME}))
     yield opened
     opened.log.close()
     opened.database.close()
@@ -38,11 +47,15 @@ def table(rows: int, first: int = 0) -> pl.DataFrame:
     return pl.DataFrame({PERSON: names, "x": [float(number) for number in numbers]})
 
 
-def parts_on_disk(project: Project) -> set[str]:
-    return {path.stem for path in (project.store / "snapshots" / "parts").iterdir()}
+def parts_anywhere(place: Place, project: Project) -> set[str]:
+    """In the place of snapshots, and in copies on this disk."""
+    kept = {Path(name).stem for name in place.files() if name.startswith("parts/")}
+    return kept | {path.stem for path in project.store.rglob("*.parquet")}
 
 
-def test_appended_snapshots_share_their_new_parts(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_appended_snapshots_share_their_new_parts(
+    place: Place, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Parts and blocks of a few rows, so that some hold nobody who is erased; the hash is that of a plain reading."""
     monkeypatch.setattr(snapshots, "PART_ROWS", 4)
     store = project.snapshots
@@ -66,7 +79,7 @@ def test_appended_snapshots_share_their_new_parts(project: Project, monkeypatch:
         assert line["rows"] == rows - kept.height and line["from"] in (first.id, whole.id)
     assert {part.sha256 for part in left[0].parts} <= {part.sha256 for part in left[1].parts}
     assert {part.sha256 for part in untouched} <= {part.sha256 for part in left[1].parts}
-    assert parts_on_disk(project) == {part.sha256 for snapshot in store.list() for part in snapshot.parts}
+    assert parts_anywhere(place, project) == {part.sha256 for snapshot in store.list() for part in snapshot.parts}
     assert find(project, person).is_empty
 
 
@@ -139,7 +152,32 @@ def test_versions_are_named_and_say_why_they_cannot_be_judged(project: Project) 
     assert erase_data.what_is_left(project, snapshot.id).rows < 40
 
 
-def test_nothing_is_left_of_a_snapshot(project: Project) -> None:
+def test_nothing_is_left_of_a_snapshot(place: Place, project: Project) -> None:
     project.snapshots.add([pl.DataFrame({PERSON: ["c-3"], "x": [1.0]})], source="a")
     erase(project, person_of(PERSON, ADA))
-    assert project.snapshots.list() == () and not parts_on_disk(project)
+    assert project.snapshots.list() == () and not parts_anywhere(place, project)
+
+
+def test_another_machine_of_the_same_bucket(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told whose rows it needs before they go, and its copies go when it looks at the bucket again."""
+    monkeypatch.setattr(marks, "PAUSE_SECONDS", 0.05)
+    place = BucketPlace(tmp_path, request)
+    for machine in ("a", "b"):
+        (tmp_path / machine).mkdir()
+    ours, theirs = (open_project(tmp_path / machine, snapshots_at=place.address) for machine in ("a", "b"))
+    snapshot = ours.snapshots.add([table(40)], source="a")
+    theirs.snapshots.claim(theirs.snapshots.get(snapshot.id))
+    assert "c-3" in theirs.snapshots.read(snapshot)[PERSON]
+    person = person_of(PERSON, ADA)
+    assert find(ours, person).to_dict()["needed_elsewhere"] == [snapshot.id]
+    erase(ours, person)
+    (left,) = theirs.snapshots.list()
+    assert "c-3" not in theirs.snapshots.read(left)[PERSON]
+    there = {path.stem for path in (tmp_path / "b").rglob("*.parquet")}
+    assert there == {part.sha256 for part in left.parts}
+    assert find(theirs, person).is_empty
+    for project in (ours, theirs):
+        project.log.close()
+        project.database.close()
