@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 
 from rowsmith.recipe import Recipe
 from rowsmith.schema import Policies
+from rowsmith.serving.api.openapi_rows import feedback
 from rowsmith.serving.app import create_app
 from rowsmith.serving.services import KEY
 from rowsmith.settings import Settings
@@ -198,3 +199,10 @@ def test_strict_policies_make_a_strict_document(tmp_path: Path) -> None:
 
 def test_no_document_without_a_model(empty_client: FlaskClient) -> None:
     assert empty_client.get("/openapi.json").status_code == 503
+
+
+def test_labels_that_are_called_like_numbers_are_described() -> None:
+    model = train("rate")
+    model = replace(model, schema=replace(model.schema, labels=("1", "NaN", "inf", "1e999")))
+    label = feedback(model, 10)["LabelsRequest"]["properties"]["labels"]["items"]["properties"]["label"]
+    assert label["enum"] == ["1", 1, "NaN", "inf", "1e999"]

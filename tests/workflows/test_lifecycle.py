@@ -276,3 +276,19 @@ def test_targets_too_large_for_a_learner_are_told(table: pl.DataFrame, executor:
     huge = pl.when(pl.col("age") == 30).then(1e308).otherwise(pl.col("age").cast(pl.Float64))
     with pytest.raises(DataError, match=r"1e\+308"):
         train(table.with_columns(huge.alias("age")), "age", max_trials=1, executor=executor)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"purpose": "count", "opened": "start", "income": "value", "default": "rows"},
+        {"purpose": "rows", "opened": "count", "income": "index", "default": "level"},
+    ],
+)
+def test_columns_may_be_called_like_our_own(project: Project, executor: Executor, names: dict[str, str]) -> None:
+    target = {"target": {"column": names["default"]}}
+    named = project.with_recipe(project.recipe.changed(**target))
+    assert run(named, loans().rename(names), executor=executor).promoted
+    new = loans(400, seed=5, shift=0.8).rename(names).drop(names["default"])
+    drifted = {item.column for window in monitor(named, new).windows for item in window.drift if item.drifted}
+    assert names["income"] in drifted and names["purpose"] not in drifted

@@ -82,7 +82,7 @@ def _grid(test: TestSet, column: Column) -> list[tuple[str, Any, float]]:
     values = test.conforming[column.name]
     if column.kind in NUMERIC_KINDS or column.kind is ColumnKind.DATETIME:
         return _quantile_grid(as_numbers(values), column)
-    counts = values.drop_nulls().value_counts(sort=True).rows()
+    counts = values.rename("level").drop_nulls().value_counts(sort=True).rows()
     levels = sorted(counts, key=lambda pair: (-pair[1], str(pair[0])))[:LEVELS]
     shown = {True: "true", False: "false"} if column.kind is ColumnKind.BOOLEAN else {}
     return [(shown.get(level, str(level)), level, count / len(values)) for level, count in levels]

@@ -62,7 +62,7 @@ def show_number(value: float, kind: ColumnKind) -> str:
 
 
 def _by_level(values: pl.Series, limit: int) -> tuple[Segment, ...]:
-    levels = values.cast(pl.String)
+    levels = values.cast(pl.String).rename("level")
     counts = levels.drop_nulls().value_counts(sort=True)
     named = sorted(counts.rows(), key=lambda pair: (-pair[1], pair[0]))
     kept = [level for level, _ in named[:limit]]

@@ -189,7 +189,7 @@ def _stability(before: pl.Series, after: pl.Series) -> float | None:
         edges = pl.Series([before.quantile(share, "nearest") for share in DECILES]).unique().sort()
         groups = [Counter(edges.search_sorted(values, side="left").to_list()) for values in (before, after)]
     else:
-        frequent = before.value_counts(sort=True)[before.name].head(MAX_LEVELS).implode()
+        frequent = before.rename("level").value_counts(sort=True)["level"].head(MAX_LEVELS).implode()
         groups = [
             Counter(values.to_frame("v").select(pl.when(pl.col("v").is_in(frequent)).then(pl.col("v")))["v"].to_list())
             for values in (before, after)

@@ -88,8 +88,8 @@ def ordered_sketch(values: pl.Series, max_edges: int = MAX_EDGES) -> Sketch:
 
 def level_sketch(values: pl.Series, known: Sequence[str], max_levels: int = MAX_LEVELS) -> Sketch:
     """The sketch of text levels (null is missing); `known` are the levels that do not count as unseen."""
-    counted = values.drop_nulls().value_counts(name="count").sort(["count", values.name], descending=[True, False])
-    levels = tuple(counted[values.name].head(max_levels).to_list())
+    counted = values.rename("level").drop_nulls().value_counts().sort(["count", "level"], descending=[True, False])
+    levels = tuple(counted["level"].head(max_levels).to_list())
     return _level_sketches(levels, known, values, np.zeros(len(values), dtype=np.int64), 1)[0]
 
 

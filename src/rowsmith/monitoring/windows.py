@@ -60,7 +60,7 @@ def cut(times: pl.Series | None, rows: int, *, length: Length | None = None, min
 def choose_length(times: pl.Series, min_rows: int) -> Length:
     """The shortest length whose usual window can be judged well and that does not make too many windows."""
     for length, every in EVERY.items():
-        sizes = times.drop_nulls().dt.truncate(every).value_counts()["count"]
+        sizes = times.rename("start").drop_nulls().dt.truncate(every).value_counts()["count"]
         usual = sizes.median()
         if len(sizes) <= MAX_WINDOWS and isinstance(usual, float) and usual >= ROWS_FOR_JUDGEMENT * min_rows:
             return length

@@ -53,9 +53,9 @@ class CategoryColumn:
         """None for a column that does not vary."""
         if not varies(series):
             return None
-        counts = series.drop_nulls().value_counts(name="rows").sort("rows", series.name, descending=[True, False])
-        texts: list[str] = counts[series.name].to_list()
-        rows: list[int] = counts["rows"].to_list()
+        counts = series.rename("level").drop_nulls().value_counts().sort("count", "level", descending=[True, False])
+        texts: list[str] = counts["level"].to_list()
+        rows: list[int] = counts["count"].to_list()
         rare = RARE + len(series) // ROWS_PER_RARE
         levels = [text for text, count in zip(texts, rows, strict=True) if count >= rare][:MAX_LEVELS]
         shares = [count / len(series) for count in rows[: len(levels)]] if len(texts) > MANY_LEVELS else None

@@ -92,7 +92,7 @@ def _blurred(values: pl.Series, kind: ColumnKind) -> pl.Series:
 
 def _agreement(series: pl.Series) -> float:
     """How often two rows have the same value."""
-    shares = series.value_counts(name="_rows_")["_rows_"].cast(pl.Float64) / len(series)
+    shares = series.rename("value").value_counts()["count"].cast(pl.Float64) / len(series)
     return float(shares.pow(2).sum())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from rowsmith.conform import canonical_text
 from rowsmith.model import TrainedModel
 from rowsmith.schema import NUMERIC_KINDS, Column, Schema
@@ -172,7 +174,9 @@ def _outcome(model: TrainedModel) -> JsonObject:
 
 
 def _number_in(label: str) -> tuple[int | float, ...]:
+    """As JSON has numbers, which are finite: a label may be called nan or inf."""
     try:
-        return (plain_number(float(label), ColumnKind.NUMBER),)
-    except (ValueError, OverflowError):
+        number = float(label)
+    except ValueError:
         return ()
+    return (plain_number(number, ColumnKind.NUMBER),) if math.isfinite(number) else ()
