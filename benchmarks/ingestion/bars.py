@@ -72,7 +72,8 @@ def _run(*arguments: object) -> dict[str, float]:
 
 def tell(title: str, found: dict[str, float], bare: dict[str, float] | None = None) -> None:
     ratio = f"{found['seconds'] / bare['seconds']:6.2f} x" if bare else ""
-    print(f"{title:34} {found['seconds']:8.2f} s {found['peak_mb']:8.0f} MB {found['rows']:>12,.0f} rows {ratio}")
+    size = f"{found['peak_mb']:8.0f} MB {found['rows']:>12,.0f} rows"
+    print(f"{title:34} {found['seconds']:8.2f} s {found['processor']:8.2f} s of processor {size} {ratio}")
 
 
 @contextmanager

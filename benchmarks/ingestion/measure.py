@@ -1,6 +1,6 @@
 """One piece of reading, in a process of its own, so that its seconds and its peak of memory are its alone.
 
-python benchmarks/ingestion/measure.py WORK ARGUMENT...    # prints {"seconds", "peak_mb", "rows"} as JSON
+python benchmarks/ingestion/measure.py WORK ARGUMENT...    # prints {"seconds", "processor", "peak_mb", "rows"} as JSON
 """
 
 from __future__ import annotations
@@ -103,11 +103,12 @@ WORKS: dict[str, Callable[..., Iterator[int]]] = {
 def main(arguments: Sequence[str]) -> None:
     work = WORKS[arguments[0]](*arguments[1:])
     next(work)
-    begin = time.perf_counter()
+    begin, begin_of_processor = time.perf_counter(), time.process_time()
     rows = next(work)
     seconds = time.perf_counter() - begin
+    processor = time.process_time() - begin_of_processor
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "peak_mb": peak, "rows": rows}))
+    print(json.dumps({"seconds": seconds, "processor": processor, "peak_mb": peak, "rows": rows}))
 
 
 if __name__ == "__main__":
