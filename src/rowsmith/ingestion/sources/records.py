@@ -7,12 +7,14 @@ value, as JSON text: how many rows it should be is nothing that a reader can kno
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 import orjson
 import polars as pl
 
+from rowsmith.conform.plain import NULL, common_type
 from rowsmith.conform.values import series_of_values, type_of_values
 from rowsmith.errors import RecipeError, SourceError
 from rowsmith.ingestion.sources.formats.json_document import columns_of_records
@@ -56,7 +58,7 @@ def find_records(document: Any, path: str | None, *, where: str) -> tuple[list[d
             allowed=f"lists of objects: {', '.join(paths) or 'none here'}" if (paths := _lists(document)) else "",
             next_step="set records under [data.http] to the path of the list, such as data.items",
         )
-    for place, record in enumerate(found):
+    for place, record in enumerate(found) if set(map(type, found)) - {dict} else ():
         if not isinstance(record, dict):
             raise SourceError(
                 "each row is an object",
@@ -79,19 +81,65 @@ def at_path(document: Any, path: str) -> Any:
     return document
 
 
-def frame_of_records(records: Sequence[dict[str, Any]], *, where: str) -> pl.DataFrame:
-    """Flat columns, each in the narrowest plain type (see `conform.values`)."""
-    columns = columns_of_records(list(records))
-    classes = [set(map(type, values)) for values in columns.values()]
-    if any(dict in each for each in classes):
-        columns = columns_of_records([_flat(record, where) for record in records])
+@dataclass
+class Columns:
+    """Rows as flat columns of Python's values; `classes` are those of the values of each column, `types` the narrowest
+    plain type for all of them (see `conform.values`)."""
+
+    values: list[list[Any]]
+    classes: list[set[type]]
+    types: dict[str, pl.DataType]
+
+    @classmethod
+    def of(cls, records: Sequence[dict[str, Any]], *, where: str) -> Columns:
+        columns = columns_of_records(list(records))
         classes = [set(map(type, values)) for values in columns.values()]
-    return pl.DataFrame(
-        [
-            series_of_values(str(name), values, type_of_values(values, each), each)
-            for (name, values), each in zip(columns.items(), classes, strict=True)
-        ]
-    )
+        if any(dict in each for each in classes):
+            columns = columns_of_records([_flat(record, where) for record in records])
+            classes = [set(map(type, values)) for values in columns.values()]
+        values = list(columns.values())
+        types = {
+            str(name): type_of_values(column, each)
+            for (name, column), each in zip(columns.items(), classes, strict=True)
+        }
+        return cls(values, classes, types)
+
+    @property
+    def height(self) -> int:
+        return len(self.values[0]) if self.values else 0
+
+    def copy(self) -> Columns:
+        return Columns([list(column) for column in self.values], [set(each) for each in self.classes], dict(self.types))
+
+    def take(self, other: Columns) -> bool:
+        """Add rows, if the frame of all of them is the frames of each, one below the other; whether that is so.
+
+        A value becomes what it is in a frame by itself and the type of its column.
+        """
+        if list(self.types) != list(other.types):
+            return False
+        pairs = list(zip(self.types.values(), other.types.values(), strict=True))
+        if any(mine != theirs and NULL not in (mine, theirs) for mine, theirs in pairs):
+            return False
+        for column, more in zip(self.values, other.values, strict=True):
+            column.extend(more)
+        for each, further in zip(self.classes, other.classes, strict=True):
+            each |= further
+        self.types = {name: common_type(pair) for name, pair in zip(self.types, pairs, strict=True)}
+        return True
+
+    def frame(self) -> pl.DataFrame:
+        return pl.DataFrame(
+            [
+                series_of_values(name, values, dtype, classes)
+                for (name, dtype), values, classes in zip(self.types.items(), self.values, self.classes, strict=True)
+            ]
+        )
+
+
+def frame_of_records(records: Sequence[dict[str, Any]], *, where: str) -> pl.DataFrame:
+    """Flat columns, each in the narrowest plain type."""
+    return Columns.of(records, where=where).frame()
 
 
 def _flat(record: dict[str, Any], where: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import Any
 
 import polars as pl
@@ -61,10 +62,12 @@ def columns_of_records(records: list[dict[str, Any]]) -> dict[str, list[Any]]:
     if not records:
         return {}
     first = list(records[0])
-    if all(list(record) == first for record in records):
-        return {
-            name: list(values) for name, values in zip(first, zip(*map(dict.values, records), strict=True), strict=True)
-        }
+    if sum(map(len, records)) == len(first) * len(records):
+        try:
+            # Each has all of these keys, and so no other.
+            return {name: list(map(itemgetter(name), records)) for name in first}
+        except KeyError:
+            pass
     names = dict.fromkeys(name for record in records for name in record)
     return {name: [record.get(name) for record in records] for name in names}
 
