@@ -150,11 +150,16 @@ def test_other_stores_refuse_too(status: int) -> None:
     with WebServer({}) as web:
         web.answer = lambda asked: Answer(b"no", status)  # type: ignore[method-assign]
         for origin in ("gs://bucket/x.csv", "az://container/x.csv"):
-            chosen = DataSection.model_validate(
-                {"storage": {"endpoint": web.url, "anonymous": True, "key_id": "account"}}
-            )
+            account = {"key_id": "account"} if origin.startswith("az") else {}
+            chosen = DataSection.model_validate({"storage": {"endpoint": web.url, "anonymous": True, **account}})
             with pytest.raises(SourceError, match="may not be read"):
                 read_frame(origin, chosen, CONTEXT)
+
+
+def test_google_knows_no_id_of_a_key() -> None:
+    chosen = DataSection.model_validate({"storage": {"key_id": "account"}})
+    with pytest.raises(RecipeError, match=r"data\.storage\.key_id.*service account"):
+        read_frame("gs://bucket/x.csv", chosen, CONTEXT)
 
 
 def test_a_version_from_a_bucket_by_one_command(server: S3Server, bucket: tuple[str, Any], tmp_path: Path) -> None:

@@ -118,6 +118,12 @@ def _s3(options: StorageSection, context: Context) -> dict[str, Any]:
 
 
 def _google(options: StorageSection, context: Context) -> dict[str, Any]:
+    if options.key_id:
+        raise RecipeError(
+            "Google Cloud Storage is not opened with the id of a key",
+            where="data.storage.key_id",
+            next_step="leave it out; secret_key takes the JSON of a service account",
+        )
     config: dict[str, Any] = {"skip_signature": True} if options.anonymous else {}
     if options.endpoint:
         config["base_url"] = _endpoint(options.endpoint, context)
