@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: the compiled loops. Where there is no compiler, their twins in NumPy do the work."""
+"""What pyproject.toml cannot say: the compiled loops. Where there is no compiler, their twins in Python do the work."""
 
 import sysconfig
 from pathlib import Path
@@ -13,6 +13,7 @@ LOOPS = (
     "training.families._traverse",
     "transformation._dense",
 )
+NOT_ON_WINDOWS = ("monitoring._group_append",)
 
 
 def compiled(name: str) -> Extension:
@@ -29,6 +30,6 @@ def compiled(name: str) -> Extension:
 
 
 setup(
-    ext_modules=[compiled(name) for name in LOOPS],
+    ext_modules=[compiled(name) for name in (*LOOPS, *(() if IS_WINDOWS else NOT_ON_WINDOWS))],
     options={} if IS_FREE_THREADED else {"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from rowsmith.monitoring import log_journal
 from rowsmith.monitoring.log import LogEntry, PredictionLog, new_ids
 from rowsmith.monitoring.log_journal import HEAD, LogJournal, read_through
 from rowsmith.storage.database import open_database
+from tests.monitoring.test_group_append import no_file_larger_than
 
 pytestmark = pytest.mark.skipif(not log_journal.IS_POSSIBLE, reason="this platform has no file locks")
 
@@ -142,21 +142,36 @@ def test_half_a_record_is_none(tmp_path: Path, shelf: Shelf, journal: LogJournal
         assert list(torn.iterdir()) == []
 
 
-def test_a_disk_without_room_refuses_and_keeps_what_was_before(
-    tmp_path: Path, shelf: Shelf, journal: LogJournal, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_disk_that_takes_no_more_refuses_and_keeps_what_was_before(shelf: Shelf, journal: LogJournal) -> None:
     journal.write(rows("a"))
-
-    def full(descriptor: int, content: bytes, place: int) -> int:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "pwrite", full)
-        with pytest.raises(StorageError, match="No space left"):
-            journal.write(rows("b"))
+    with no_file_larger_than(10), pytest.raises(StorageError, match="too large") as caught:
+        journal.write(rows("b"))
+    assert "check the folder and its disk" in caught.value.next_step
     journal.write(rows("c"))
     journal.catch_up()
     assert sorted(shelf.rows) == ["a", "c"]
+
+
+def test_nothing_is_acknowledged_in_a_file_that_was_removed(tmp_path: Path, shelf: Shelf, journal: LogJournal) -> None:
+    journal.write(rows("a"))
+    for path in tmp_path.iterdir():
+        path.unlink()
+    with pytest.raises(StorageError, match="cannot be written") as caught:
+        journal.write(rows("b"))
+    assert "restore the folder" in caught.value.next_step
+    journal.catch_up()
+    assert sorted(shelf.rows) == ["a"]
+
+
+def test_what_a_closed_journal_could_not_move_waits_for_the_next(tmp_path: Path, shelf: Shelf) -> None:
+    journal = LogJournal(tmp_path, shelf)
+    journal.write(rows("a"))
+    shelf.fails = True
+    journal.close()
+    shelf.fails = False
+    assert shelf.rows == {}
+    read_through(tmp_path, shelf)
+    assert sorted(shelf.rows) == ["a"] and list(tmp_path.iterdir()) == []
 
 
 @pytest.fixture

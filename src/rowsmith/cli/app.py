@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Annotated, Any
@@ -67,13 +68,14 @@ COMPILED = (
     "rowsmith.transformation._dense",
     "rowsmith.ingestion._row_bytes",
     "rowsmith.ingestion.sources.formats._records",
+    *(() if sys.platform == "win32" else ("rowsmith.monitoring._group_append",)),
 )
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
         are_compiled = all(find_spec(name) for name in COMPILED)
-        loops = "compiled" if are_compiled else "in NumPy: install once more with a C compiler to be fast"
+        loops = "compiled" if are_compiled else "in Python: install once more with a C compiler to be fast"
         print(f"rowsmith {__version__} (inner loops: {loops})")
         raise typer.Exit
 

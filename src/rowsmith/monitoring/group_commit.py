@@ -11,11 +11,12 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from rowsmith.errors import StorageError
 
 T = TypeVar("T")
+Problem: TypeAlias = StorageError | OSError
 
 LONGEST_WAIT = 3600.0
 
@@ -28,13 +29,13 @@ class _Batch(Generic[T]):
     def __init__(self, items: Sequence[T]) -> None:
         self.items = items
         self.done = self.leads = False
-        self.problem: StorageError | None = None
+        self.problem: Problem | None = None
         self.turn = threading.Lock()
         self.turn.acquire()
 
 
 class GroupCommit(Generic[T]):
-    """`write` makes items durable, all or none, or raises StorageError; it is called by one thread at a time."""
+    """`write` makes items durable, all or none, or raises StorageError or OSError. One thread at a time calls it."""
 
     def __init__(self, write: Callable[[list[T]], None], *, patience: float = math.inf) -> None:
         """`patience` is how many seconds items wait for their turn before they are taken back."""
@@ -47,7 +48,8 @@ class GroupCommit(Generic[T]):
     def add(self, items: Sequence[T]) -> None:
         """Returns when the items are durable.
 
-        Raises StorageError: the write that held them failed, or their turn did not come in time (and none is kept).
+        Raises what the write that held them raised, or StorageError: their turn did not come in time, and none is
+        kept.
         """
         batch = _Batch(items)
         with self._changing:
@@ -72,11 +74,11 @@ class GroupCommit(Generic[T]):
     def _lead(self) -> None:
         with self._changing:
             group, self._waiting = self._waiting, []
-        problem: StorageError | None = StorageError("the write was interrupted", next_step="try again")
+        problem: Problem | None = StorageError("the write was interrupted", next_step="try again")
         try:
             self._write([item for batch in group for item in batch.items])
             problem = None
-        except StorageError as failure:
+        except (StorageError, OSError) as failure:
             problem = failure
         finally:
             with self._changing:

@@ -71,7 +71,7 @@ class PredictionLog:
         self._insert: Insert = insert_sqlite if database.is_sqlite else insert_postgresql
         self._connection: Any = None
         self._store: Keep = GroupCommit(self._write, patience=PATIENCE_SECONDS).add
-        self._keep = self._store
+        self._keep: Keep = self._store
         self._journals = journals
         self._journal: LogJournal | None = None
 
@@ -102,7 +102,7 @@ class PredictionLog:
         """From now on what is appended goes to a journal of this process, and from there to the database."""
         if self._journals is not None and self._journal is None and IS_POSSIBLE:
             self._journal = LogJournal(self._journals, self._store)
-            self._keep = GroupCommit(self._journal.write, patience=PATIENCE_SECONDS).add
+            self._keep = self._journal.write
 
     def get_ready(self) -> None:
         """Make what the first append would make otherwise. Raises StorageError."""

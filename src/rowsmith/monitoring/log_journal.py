@@ -21,7 +21,6 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from typing import Any
 import orjson
 
 from rowsmith.errors import StorageError
+from rowsmith.monitoring.group_append import SYNCED, GroupAppend, write_at
 from rowsmith.monitoring.log_entries import Row
 
 try:
@@ -49,13 +49,12 @@ PATIENCE_SECONDS = 5.0
 """How long the database may take nothing before no more is acknowledged."""
 FIRST_BYTES = 1 << 20
 MOST_BYTES = 32 << 20
-SYNCED = getattr(os, "O_DSYNC", 0)
-"""A write returns when it is on the disk; where there is no such flag, `fsync` is called."""
 ROWS_A_MOVE = 4096
 ADVICE = {
     errno.ENOSPC: "free some space and try again; what was acknowledged before is safe",
     errno.ENOENT: "restore the folder from a backup; what comes in meanwhile is refused",
 }
+NOWHERE = -1, b"", 0, 0
 IS_POSSIBLE = fcntl is not None
 
 
@@ -64,8 +63,9 @@ class _File:
     path: Path
     descriptor: int
     number: int
-    """Of its inode: a file that was deleted can be written to without an error as long as it is open."""
+    """Of its inode."""
     end: int = 0
+    """Where its entries end, while nothing is written to it."""
 
 
 class LogJournal:
@@ -74,6 +74,7 @@ class LogJournal:
     def __init__(self, folder: Path, store: Callable[[Sequence[Row]], None]) -> None:
         self._folder = folder
         self._store = store
+        self._tail = GroupAppend(FIRST_BYTES, PATIENCE_SECONDS)
         self._changing = threading.Condition()
         self._moving = threading.Lock()
         self._starting = threading.Lock()
@@ -101,23 +102,26 @@ class LogJournal:
             _make(self._folder)
             read_through(self._folder, self._store)
             self._active, self._spare = _create(self._folder), _create(self._folder)
+            self._turn_to(self._active)
             self._stop.clear()
             self._mover = threading.Thread(target=self._keep_moving, name="rowsmith-log", daemon=True)
             self._mover.start()
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Rows are durable on return. One thread at a time. Raises StorageError: none of them is kept."""
+        """Rows are durable on return. Any number of threads. Raises StorageError: none of them is kept."""
         payload = pack(rows)
-        record = HEAD.pack(len(payload), zlib.crc32(payload)) + payload
         if self._mover is None:
             self.start()
-        self._wait_for_room()
-        with self._changing:
-            file = self._active
-            assert file is not None
-            _append(file, record)
-            if self._behind_since is None:
-                self._behind_since = time.monotonic()
+        if self._tail.end > MOST_BYTES or self.lag_seconds > PATIENCE_SECONDS:
+            self._wait_for_room()
+        try:
+            self._tail.append(HEAD.pack(len(payload), zlib.crc32(payload)) + payload)
+        except TimeoutError as problem:
+            raise _slow() from problem
+        except OSError as problem:
+            raise _refusal(problem, self._folder) from problem
+        if self._behind_since is None:
+            self._behind_since = time.monotonic()
 
     def catch_up(self) -> None:
         """Move what this process has acknowledged so far. Raises StorageError."""
@@ -135,6 +139,8 @@ class LogJournal:
                 self._move()
             except StorageError as problem:
                 logger.error("the rest of the prediction log waits in %s: %s", self._folder, problem)
+            assert self._active is not None
+            self._active.end = self._tail.turn_to(*NOWHERE)
             for file in (self._active, self._spare):
                 assert file is not None
                 if file.end == 0:
@@ -145,7 +151,7 @@ class LogJournal:
     def _wait_for_room(self) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
         with self._changing:
-            while self._active is not None and self._active.end > MOST_BYTES and self._trouble is None:
+            while self._tail.end > MOST_BYTES and self._trouble is None:
                 if not self._changing.wait(max(deadline - time.monotonic(), 0.0)):
                     raise _slow()
             if self.lag_seconds > PATIENCE_SECONDS:
@@ -174,20 +180,26 @@ class LogJournal:
         if self._active is None or self._spare is None:
             return
         self._empty(self._spare)
-        with self._changing:
-            began = time.monotonic()
-            self._active, self._spare = self._spare, self._active
+        began = time.monotonic()
+        self._active, self._spare = self._spare, self._active
+        self._spare.end = self._turn_to(self._active)
         self._empty(self._spare)
         with self._changing:
             self._trouble = None
-            self._behind_since = began if self._active.end else None
+            self._behind_since = None
+            if self._tail.end:  # looked at afterwards: whoever writes from here on sees that nothing waits
+                self._behind_since = began
             self._changing.notify_all()
+
+    def _turn_to(self, file: _File) -> int:
+        """What is written from now on goes to a file. Returns where the entries of the one before end."""
+        return self._tail.turn_to(file.descriptor, os.fsencode(file.path), file.number, file.end)
 
     def _empty(self, file: _File) -> None:
         if file.end == 0:
             return
         store_records(os.pread(file.descriptor, file.end, 0), self._store, file.path)
-        _write(file.descriptor, bytes(file.end), 0)
+        write_at(file.descriptor, bytes(file.end), 0)
         if file.end > FIRST_BYTES:
             os.ftruncate(file.descriptor, FIRST_BYTES)
         file.end = 0
@@ -278,37 +290,12 @@ def _records(content: bytes) -> Iterator[bytes]:
         position += HEAD.size + length
 
 
-def _append(file: _File, record: bytes) -> None:
-    try:
-        if os.stat(file.path).st_ino != file.number:
-            raise FileNotFoundError(errno.ENOENT, "the file was replaced")
-        _write(file.descriptor, record, file.end)
-    except OSError as problem:
-        _forget(file, len(record))
-        raise StorageError(
-            f"the prediction log cannot be written: {problem.strerror or problem}",
-            where=str(file.path.parent),
-            next_step=ADVICE.get(problem.errno or 0, "check the folder and its disk, and try again"),
-        ) from problem
-    file.end += len(record)
-
-
-def _write(descriptor: int, content: bytes, place: int) -> None:
-    view = memoryview(content)
-    while view:
-        written = os.pwrite(descriptor, view, place)
-        view, place = view[written:], place + written
-    if not SYNCED:
-        os.fsync(descriptor)
-
-
-def _forget(file: _File, length: int) -> None:
-    """What a failed write may have left; nobody is told that it is kept, so it must not be found later."""
-    if file.end + length > FIRST_BYTES:
-        os.ftruncate(file.descriptor, file.end)
-    else:
-        with suppress(OSError):
-            _write(file.descriptor, bytes(length), file.end)
+def _refusal(problem: OSError, folder: Path) -> StorageError:
+    return StorageError(
+        f"the prediction log cannot be written: {problem.strerror or problem}",
+        where=str(folder),
+        next_step=ADVICE.get(problem.errno or 0, "check the folder and its disk, and try again"),
+    )
 
 
 def _make(folder: Path) -> None:
@@ -342,7 +329,7 @@ def _create(folder: Path) -> _File:
 def _prepare(descriptor: int, folder: Path) -> None:
     """Blocks for the file, and its name in the folder, on the disk."""
     try:
-        _write(descriptor, bytes(FIRST_BYTES), 0)
+        write_at(descriptor, bytes(FIRST_BYTES), 0)
         os.fsync(descriptor)
         above = os.open(folder, os.O_RDONLY)
         try:
