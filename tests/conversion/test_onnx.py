@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,13 +13,20 @@ import pytest
 
 import rowsmith
 from rowsmith.conversion.hostile import hostile_rows
+from rowsmith.conversion.onnx.graph import Graph
+from rowsmith.conversion.onnx.learners import answers
 from rowsmith.conversion.onnx.model import Agreement, compare, converted, feed
 from rowsmith.errors import UsageError
 from rowsmith.model import Member, TrainedModel
+from rowsmith.state import State
 from rowsmith.training import FAMILIES
 from rowsmith.training.calibration import Platt, Temperature
+from rowsmith.training.families import find_family
 from rowsmith.training.families.adapters import Constant, SomeClasses
+from rowsmith.training.unit import Unit, learn
+from rowsmith.types import Task
 from tests.serving.models import loans
+from tests.training.test_arithmetic import crowded
 
 TEXT = 'remark <b>"&'
 TARGETS = {"default": ("rate", "amount"), "rate": ("default", "amount"), "amount": ("default", "rate")}
@@ -130,3 +138,29 @@ def test_levels_that_are_read_as_text_are_refused() -> None:
     model = rowsmith.train(frame, target="default", max_trials=1, families=["linear"])
     with pytest.raises(UsageError, match="city"):
         converted(model, name="x", facts={})
+
+
+@pytest.mark.parametrize("task", Task)
+def test_arithmetic_of_numbers(task: Task) -> None:
+    """Of learners over a matrix, infinities and zeros in it."""
+    data = crowded(task)
+    params = {**next(iter(find_family("lightgbm").portfolio(data.shape).values())), "arithmetic": 8}
+    learner, _ = learn(data, data.folds[0], Unit(0, "lightgbm", params, 0, rounds=5))
+    assert "with_arithmetic" in {state.kind for state in tree(learner.to_state())}
+    draw = np.random.default_rng(1)
+    matrix = np.where(draw.random((500, 3)) < 0.2, 0.0, draw.normal(size=(500, 3))).astype(np.float32)
+    matrix[draw.random((500, 3)) < 0.1] = np.nan
+    matrix[draw.random((500, 3)) < 0.05] = 3e38
+    graph = Graph()
+    columns = [graph.input(f"x{i}", "float64") for i in range(3)]
+    graph.output(answers(graph, graph.side_by_side(*columns), learner.to_state()), "answers", "float64", data.outputs)
+    content = graph.model(name="a learner", description="", facts={}).SerializeToString()
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {f"x{i}": matrix[:, [i]].astype(np.float64) for i in range(3)})
+    np.testing.assert_allclose(found, learner.predict(matrix), rtol=1e-9, atol=1e-12)
+
+
+def tree(state: State) -> Iterator[State]:
+    yield state
+    for child in state.children.values():
+        yield from tree(child)

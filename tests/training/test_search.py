@@ -11,12 +11,14 @@ import pytest
 from rowsmith.recipe import TrainSection
 from rowsmith.training import Journal, TrainingData, replay, run_search
 from rowsmith.training.executor import InProcessExecutor
+from rowsmith.training.families import find_family
 from rowsmith.training.finish import TrainingResult
-from rowsmith.training.proposals import has_long_tail, logarithms_lose
+from rowsmith.training.proposals import arithmetic_pays, has_long_tail, interleave, logarithms_lose, with_a_scout
 from rowsmith.training.trials import Run, Status
 from rowsmith.training.unit import ALL_ROWS, digest_of_state
 from rowsmith.types import Task
 from tests.training.tables import ACCURACY, LOG_LOSS, RMSE, make_table, metric_of
+from tests.training.test_arithmetic import crowded
 
 TASKS = list(Task)
 
@@ -179,3 +181,26 @@ def test_logarithms_are_left_out_once_they_have_lost_every_time() -> None:
     assert not logarithms_lose([lost[0], replace(lost[1], estimate=np.inf)])
     won = [run(2, "extra_trees", 2.0, log=False), run(3, "extra_trees", 1.0, log=True)]
     assert not logarithms_lose([*lost, *won])
+
+
+def test_arithmetic_spreads_once_it_has_been_clearly_better() -> None:
+    def run(number: int, error: float, *, joined: bool) -> Run:
+        return Run(number, "linear", {"c": 1.0, **({"arithmetic": 8} if joined else {})}, folds=2, estimate=error)
+
+    assert arithmetic_pays([run(0, 2.0, joined=False), run(1, 1.9, joined=True)])
+    assert arithmetic_pays([run(0, -0.90, joined=False), run(1, -0.91, joined=True)])  # of a metric to make large
+    assert not arithmetic_pays([run(0, 2.0, joined=False), run(1, 1.999, joined=True)])
+    assert not arithmetic_pays([run(1, 1.0, joined=True)])
+    assert not arithmetic_pays([])
+
+
+def test_a_scout_tries_arithmetic_early_and_what_it_finds_is_for_all() -> None:
+    data = crowded(Task.REGRESSION)
+    proposals = with_a_scout(interleave([find_family("linear"), find_family("lightgbm")], data.shape))
+    assert [proposal.family.name for proposal in proposals[:3]] == ["linear", "lightgbm", "lightgbm"]
+    assert {**proposals[1].params, "arithmetic": 8} == proposals[2].params
+    options = TrainSection(max_trials=14, families=("lightgbm", "extra_trees", "linear"))
+    result = run_search(data, RMSE, options, executor=InProcessExecutor())
+    joined = [trial for trial in result.leaderboard if trial.params.get("arithmetic")]
+    assert len(joined) > 3 and {trial.family for trial in joined} == {"lightgbm", "extra_trees"}
+    assert sum(trial.weight for trial in joined) > 0.5

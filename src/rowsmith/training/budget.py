@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from rowsmith.recipe import TrainSection
+from rowsmith.training.arithmetic import ROWS_LOOKED_AT
 from rowsmith.training.data import Shape, TrainingData
 from rowsmith.training.families.base import Family, Params
 
@@ -26,6 +27,8 @@ MAIN_MB = 300.0
 FIRST_FIT_SECONDS = 1.0
 LEARNING = 0.5
 """How far one measurement moves the correction of a family's price."""
+SECONDS_OF_CHOICE = 0.4
+"""What it takes to find pairs of numbers among `ROWS_LOOKED_AT` rows."""
 
 
 @dataclass(frozen=True)
@@ -104,11 +107,11 @@ class Prices:
     def guess(self, family: Family, shape: Shape, params: Params) -> float:
         """A family that has not run yet is taken to be as wrong as the others: a busy machine slows them all."""
         others = float(np.median(list(self._correction.values()))) if self._correction else 1.0
-        return self._correction.get(family.name, others) * family.cost(_limited(shape, params), params)
+        return self._correction.get(family.name, others) * _cost(family, shape, params)
 
     def learn(self, family: Family, shape: Shape, params: Params, seconds: float, *, at_least: bool = False) -> None:
         """A fit took so long; `at_least` where it was cut short."""
-        expected = family.cost(_limited(shape, params), params)
+        expected = _cost(family, shape, params)
         now = seconds / expected
         before = self._correction.get(family.name, now)
         if at_least:
@@ -116,9 +119,12 @@ class Prices:
         self._correction[family.name] = (1 - LEARNING) * before + LEARNING * now
 
 
-def _limited(shape: Shape, params: Params) -> Shape:
-    rows = params.get("rows")
-    return shape if rows is None else replace(shape, rows=min(rows, shape.rows))
+def _cost(family: Family, shape: Shape, params: Params) -> float:
+    """The family's guess, by the rows and the columns that it gets to see."""
+    rows = min(params.get("rows", shape.rows), shape.rows)
+    joined = int(params.get("arithmetic", 0))
+    choice = SECONDS_OF_CHOICE * min(rows / ROWS_LOOKED_AT, 1.0) if joined else 0.0
+    return choice + family.cost(replace(shape, rows=rows, columns=shape.columns + joined), params)
 
 
 def fold_shape(data: TrainingData) -> Shape:

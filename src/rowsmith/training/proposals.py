@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from rowsmith.training.arithmetic import JOINED
 from rowsmith.training.data import Shape
 from rowsmith.training.families.base import Choice, Family, Params, Real, Space, Whole
 from rowsmith.training.trials import Run, Status
@@ -25,7 +26,11 @@ FASTEST = 0.2
 LEAST_ROWS = 2000
 LONG_TAIL = 0.8
 """Skewness from which a logarithm is tried."""
+CARRIED = ("log_target", "arithmetic")
+"""What every family can do; tuning keeps to what the best of its trials did."""
 LOGARITHMIC = frozenset({"rmsle"})
+CLEARLY = 0.002
+"""Of the error, by which arithmetic has to be better: it takes time, and may be nothing but luck."""
 TURNS = 3
 REPEATED = 5
 """The best configurations that are tried again on other folds."""
@@ -81,14 +86,41 @@ def logarithms_lose(runs: Sequence[Run]) -> bool:
 
     What the target looks like is much the same for all families, so the quick ones answer for those that take long.
     """
+    pairs = _tried_both_ways(runs, "log_target")
+    return bool(pairs) and all(changed > plain for plain, changed in pairs)
+
+
+def arithmetic_pays(runs: Sequence[Run]) -> bool:
+    """Whether every configuration that has been tried both ways is clearly better with arithmetic of numbers.
+
+    Which pairs of numbers mean something is a matter of the table, much the same for all families.
+    """
+    pairs = _tried_both_ways(runs, "arithmetic")
+    return bool(pairs) and all(changed < plain - CLEARLY * abs(plain) for plain, changed in pairs)
+
+
+def with_arithmetic(proposal: Proposal) -> Proposal:
+    """The configuration, looking at pairs of numbers as well."""
+    return replace(proposal, params={**proposal.params, "arithmetic": JOINED})
+
+
+def with_a_scout(proposals: Sequence[Proposal]) -> list[Proposal]:
+    """The first configuration of a quick family is tried both ways, so that it tells the others (`arithmetic_pays`)."""
+    for i, proposal in enumerate(proposals):
+        if proposal.family.quick is not None:
+            return [*proposals[: i + 1], with_arithmetic(proposal), *proposals[i + 1 :]]
+    return list(proposals)
+
+
+def _tried_both_ways(runs: Sequence[Run], setting: str) -> list[tuple[float, float]]:
+    """The errors of configurations that differ in one setting alone: without it, and with it."""
     errors: dict[str, dict[bool, float]] = {}
     for run in runs:
         if np.isfinite(run.estimate):
-            plain = {name: value for name, value in run.params.items() if name != "log_target"}
-            key = json.dumps([run.family, plain], sort_keys=True)
-            errors.setdefault(key, {})[bool(run.params.get("log_target"))] = run.estimate
-    pairs = [both for both in errors.values() if len(both) == 2]
-    return bool(pairs) and all(both[True] > both[False] for both in pairs)
+            others = {name: value for name, value in run.params.items() if name != setting}
+            key = json.dumps([run.family, others, run.repeat], sort_keys=True)
+            errors.setdefault(key, {})[bool(run.params.get(setting))] = run.estimate
+    return [(both[False], both[True]) for both in errors.values() if len(both) == 2]
 
 
 def has_long_tail(target: Array) -> bool:
@@ -132,7 +164,7 @@ class Tuner:
         self._seed = seed
         self._studies: dict[str, Any] = {}
         self._best: dict[str, float] = {}
-        self._log: dict[str, bool] = {}
+        self._ours: dict[str, Params] = {}
         self._turn = 0
         self._repeats = repeats
         self._known: list[Run] = []
@@ -149,7 +181,7 @@ class Tuner:
             self._known.append(run)
         if run.error < self._best.get(run.family, float("inf")):
             self._best[run.family] = run.error
-            self._log[run.family] = bool(run.params.get("log_target", False))
+            self._ours[run.family] = {name: run.params[name] for name in CARRIED if name in run.params}
         study = self._study(family)
         failed = run.estimate == float("inf")
         if ask is not None:
@@ -186,10 +218,8 @@ class Tuner:
         else:
             family = self._families[ranked[1 + (turn // TURNS) % (min(len(ranked), 3) - 1)]]
         trial = self._study(family).ask(_distributions(family.space(self._shape)))
-        params = {**next(iter(family.portfolio(self._shape).values())), **trial.params}
-        if self._log[family.name]:
-            params["log_target"] = True
-        return Proposal(family, params, trial)
+        middle = next(iter(family.portfolio(self._shape).values()))
+        return Proposal(family, {**middle, **self._ours[family.name], **trial.params}, trial)
 
     def _again(self) -> Proposal | None:
         ranked = _the_best_of_each_family_first([run for run in self._known if not run.refit])[:REPEATED]

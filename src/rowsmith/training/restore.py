@@ -6,11 +6,13 @@ from typing import Any
 
 from rowsmith.state import State
 from rowsmith.training.families import RESTORERS
+from rowsmith.transformation.arithmetic import Arithmetic
 from rowsmith.transformation.dense import DenseView
 from rowsmith.transformation.target_encoding import TargetEncoding
 
 # The parts of the transformation that a learner may own; the rest of that room would load the dataframe library.
-KNOWN = {**RESTORERS, TargetEncoding.kind: TargetEncoding.from_state, DenseView.kind: DenseView.from_state}
+VIEWS = (TargetEncoding, DenseView, Arithmetic)
+KNOWN = {**RESTORERS, **{view.kind: view.from_state for view in VIEWS}}
 
 
 def restore(state: State) -> Any:

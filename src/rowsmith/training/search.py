@@ -17,6 +17,7 @@ import numpy as np
 
 from rowsmith.errors import TrainingError
 from rowsmith.recipe import TrainSection
+from rowsmith.training.arithmetic import can_join
 from rowsmith.training.budget import Clock, Plan, Prices, first_rows, fold_shape, lay_out
 from rowsmith.training.choice import bags_of, choose
 from rowsmith.training.data import TrainingData, covered_rows
@@ -31,7 +32,16 @@ from rowsmith.training.finish import TrainingResult, finish
 from rowsmith.training.last_resort import is_hopeless, is_tiny, last_resort
 from rowsmith.training.objective import Objective
 from rowsmith.training.portfolio import in_order
-from rowsmith.training.proposals import Proposal, Tuner, in_a_hurry, logarithms_lose, with_logarithms
+from rowsmith.training.proposals import (
+    Proposal,
+    Tuner,
+    arithmetic_pays,
+    in_a_hurry,
+    logarithms_lose,
+    with_a_scout,
+    with_arithmetic,
+    with_logarithms,
+)
 from rowsmith.training.race import Race
 from rowsmith.training.refit import Waiting, expected_seconds, refit, shared_out, take, unit_of, waiting_for, wanted
 from rowsmith.training.supervisor import Outcome, Supervisor
@@ -151,6 +161,8 @@ class Search:
         proposals = in_order(families, self._shape, options.portfolio)
         if data.task is Task.REGRESSION:
             proposals = with_logarithms(proposals, data.target, objective.metric.name)
+        if can_join(data.features, self._shape):
+            proposals = with_a_scout(proposals)
         self._portfolio = self._first_and(proposals)
         self._tuner = Tuner(families, self._shape, options.seed, repeats=data.usable_repeats)
         self._runs: list[Run] = []
@@ -283,8 +295,11 @@ class Search:
             return None
         while self._portfolio:
             proposal = self._portfolio.pop(0)
-            if proposal.params.get("log_target") and logarithms_lose(self._known_by(number)):
+            known = self._known_by(number)
+            if proposal.params.get("log_target") and logarithms_lose(known):
                 continue
+            if proposal.family.cuts and arithmetic_pays(known):
+                proposal = with_arithmetic(proposal)
             if (factor := self._excess(proposal)) <= 1.0:
                 return self._open_run(number, proposal)
             # A good model of less is better than none: until there is one, what is too dear is made cheaper.

@@ -18,9 +18,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from rowsmith.state import State
+from rowsmith.training.arithmetic import choose_arithmetic
 from rowsmith.training.data import Fold, TrainingData, digest_of
 from rowsmith.training.families import find_family
-from rowsmith.training.families.adapters import Constant, ScaledTarget, SomeClasses
+from rowsmith.training.families.adapters import Constant, ScaledTarget, SomeClasses, WithArithmetic
 from rowsmith.training.families.base import DrawnPart, Fit, Fitted, Params, Part
 from rowsmith.training.libraries import load, load_alone
 from rowsmith.types import Array, Rows, Scores2D, Task
@@ -34,6 +35,7 @@ ALL_ROWS = -1
 """The number of the fold that trains on every row and validates none."""
 LARGE_ROWS = 200_000
 ROWS_AT_ONCE = 1 << 17
+OURS = frozenset({"rows", "log_target", "arithmetic"})
 BLIND_ROUNDS = 100
 """Of boosting where no row is left to tell when to stop."""
 DataReference = Path | TrainingData
@@ -44,8 +46,8 @@ DataReference = Path | TrainingData
 class Unit:
     """What to learn. `rounds` repeats an earlier run exactly; `seconds` is when to stop early (from the start).
 
-    `params` are the family's, plus two of ours: `rows` (learn from at most so many, drawn by the seed) and
-    `log_target` (learn log(1 + y)).
+    `params` are the family's, plus three of ours: `rows` (learn from at most so many, drawn by the seed),
+    `log_target` (learn log(1 + y)), and `arithmetic` (at most so many columns of pairs of numbers).
     """
 
     trial: int
@@ -121,7 +123,7 @@ def _fit(data: TrainingData, fold: Fold, unit: Unit, deadline: float | None) -> 
         features=data.features,
         task=data.task,
         classes=data.classes,
-        params={key: value for key, value in unit.params.items() if key not in ("rows", "log_target")},
+        params={key: value for key, value in unit.params.items() if key not in OURS},
         seed=unit.seed,
         threads=unit.threads,
         deadline=deadline,
@@ -152,7 +154,7 @@ def _classify(fit: Fit, unit: Unit) -> Fitted:
     if len(present) == 1 or not fit.features:
         return Fitted(Constant.of(fit.train.target, fit.train.weights, fit.classes))
     if len(present) == fit.classes:
-        return find_family(unit.family).fit(fit)
+        return _learn(fit, unit)
     floor = 1.0 / (len(fit.train.target) + fit.classes)
     some = replace(
         fit,
@@ -163,7 +165,7 @@ def _classify(fit: Fit, unit: Unit) -> Fitted:
     )
     if some.validation is not None and not len(some.validation.target):
         some = replace(some, validation=None, rounds=some.rounds or BLIND_ROUNDS)
-    fitted = find_family(unit.family).fit(some)
+    fitted = _learn(some, unit)
     return replace(fitted, learner=SomeClasses(fitted.learner, present, fit.classes, floor))
 
 
@@ -204,9 +206,25 @@ def _regress(fit: Fit, unit: Unit) -> Fitted:
         train=standardised(fit.train),
         validation=standardised(fit.validation) if fit.validation is not None else None,
     )
-    fitted = find_family(unit.family).fit(fit)
+    fitted = _learn(fit, unit)
     highest = float(target.max() + scale)
     return replace(fitted, learner=ScaledTarget(fitted.learner, offset, scale, log, highest))
+
+
+def _learn(fit: Fit, unit: Unit) -> Fitted:
+    """What the family makes of it, with arithmetic of numbers beside them where the configuration asks for it."""
+    family = find_family(unit.family)
+    arithmetic = choose_arithmetic(fit, most) if (most := int(unit.params.get("arithmetic", 0))) else None
+    if arithmetic is None:
+        return family.fit(fit)
+
+    def wider(part: Part) -> Part:
+        return Part(arithmetic.apply(part.matrix), part.target, part.weights, part.structure)
+
+    validation = None if fit.validation is None else wider(fit.validation)
+    features = arithmetic.features(fit.features)
+    fitted = family.fit(replace(fit, train=wider(fit.train), validation=validation, features=features))
+    return replace(fitted, learner=WithArithmetic(fitted.learner, arithmetic))
 
 
 def _all_rows(data: TrainingData) -> Fold:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rowsmith.state import State
+from rowsmith.transformation.arithmetic import Arithmetic
 from rowsmith.transformation.category import CategoryColumn
 from rowsmith.transformation.datetime import DatetimeColumn
 from rowsmith.transformation.dense import DenseView
@@ -24,4 +25,5 @@ RESTORERS: Mapping[str, Callable[[State, Mapping[str, Any]], Any]] = {
     TextEmbedding.kind: TextEmbedding.from_state,
     TargetEncoding.kind: TargetEncoding.from_state,
     DenseView.kind: DenseView.from_state,
+    Arithmetic.kind: Arithmetic.from_state,
 }

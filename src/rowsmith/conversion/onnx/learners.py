@@ -10,7 +10,7 @@ from rowsmith.blend import LEAST_PROBABILITY
 from rowsmith.conversion.onnx.columns import REFUSED
 from rowsmith.conversion.onnx.graph import Graph
 from rowsmith.conversion.onnx.trees import ensemble, of_splits, symmetric
-from rowsmith.conversion.onnx.views import dense, one_hot, target_encoded
+from rowsmith.conversion.onnx.views import dense, one_hot, target_encoded, with_arithmetic
 from rowsmith.errors import UsageError
 from rowsmith.state import State
 from rowsmith.training import calibration
@@ -214,6 +214,11 @@ def _scaled_target(graph: Graph, matrix: str, learner: State) -> str:
     return graph.subtract(graph.exp(graph.clipped(scores, 0.0, data["highest"])), graph.constant(1.0))
 
 
+def _with_arithmetic(graph: Graph, matrix: str, learner: State) -> str:
+    wider = with_arithmetic(graph, matrix, learner.children["arithmetic"])
+    return answers(graph, wider, learner.children["learner"])
+
+
 LEARNERS: Mapping[str, Callable[[Graph, str, State], str]] = {
     tree_learner.KIND: _trees,
     symmetric_trees.KIND: _symmetric_trees,
@@ -223,4 +228,5 @@ LEARNERS: Mapping[str, Callable[[Graph, str, State], str]] = {
     adapters.Constant.kind: _constant,
     adapters.SomeClasses.kind: _some_classes,
     adapters.ScaledTarget.kind: _scaled_target,
+    adapters.WithArithmetic.kind: _with_arithmetic,
 }

@@ -1,4 +1,4 @@
-"""What families look at beside the encoded matrix: target encodings, and the dense view of linear models."""
+"""What families look at beside the encoded matrix: target encodings, arithmetic, and the view of linear models."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import numpy as np
 
 from rowsmith.conversion.onnx.graph import Graph
 from rowsmith.state import State
+from rowsmith.transformation.arithmetic import OPERATIONS
+from rowsmith.transformation.column import FLOAT32_MAX
 from rowsmith.transformation.dense import SOFT_LIMIT
 from rowsmith.types import Array
 
@@ -18,6 +20,25 @@ def target_encoded(graph: Graph, matrix: str, encoding: State | None) -> str:
     slots = _slots(graph, graph.columns(matrix, arrays["columns"]), arrays["first"], arrays["missing"])
     found = graph.op("Gather", graph.constant(arrays["table"]), slots, axis=0)
     return graph.side_by_side(matrix, graph.reshaped(found, 0, arrays["columns"].size * arrays["table"].shape[1]))
+
+
+def with_arithmetic(graph: Graph, matrix: str, view: State) -> str:
+    """The matrix with pairs of numbers joined beside it (see `Arithmetic.apply`)."""
+    parts = [matrix]
+    for left, right, operation in zip(*(view.arrays[name] for name in ("left", "right", "operation")), strict=True):
+        a, b = graph.columns(matrix, [left]), graph.columns(matrix, [right])
+        match OPERATIONS[operation]:
+            case "+":
+                joined = graph.add(a, b)
+            case "-":
+                joined = graph.subtract(a, b)
+            case "*":
+                joined = graph.times(a, b)
+            case _:
+                is_zero = graph.op("Equal", b, graph.constant(0.0))
+                joined = graph.where(is_zero, graph.constant(np.nan), graph.over(a, b))
+        parts.append(graph.as_float32(graph.clipped(joined, -FLOAT32_MAX, FLOAT32_MAX)))
+    return graph.side_by_side(*parts)
 
 
 def one_hot(graph: Graph, matrix: str, columns: Array, levels: Array) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from rowsmith.blend import RowAnswers, kind_of, together
 from rowsmith.state import State
 from rowsmith.training.families import price
+from rowsmith.transformation.arithmetic import Arithmetic
 from rowsmith.types import Array, Matrix, Scores2D, Vector
 
 if TYPE_CHECKING:
@@ -144,9 +145,38 @@ class ScaledTarget:
         return cls(parts["learner"], **state.data)
 
 
+class WithArithmetic:
+    """A learner that looks at pairs of numbers joined by arithmetic, beside the numbers themselves."""
+
+    family: ClassVar[str] = "with_arithmetic"
+    kind: ClassVar[str] = "with_arithmetic"
+
+    def __init__(self, learner: Learner, arithmetic: Arithmetic) -> None:
+        self._learner = learner
+        self._arithmetic = arithmetic
+
+    def predict(self, matrix: Matrix) -> Scores2D:
+        return self._learner.predict(self._arithmetic.apply(matrix))
+
+    def predict_row(self, vector: Matrix) -> Vector:
+        return self._learner.predict_row(self._arithmetic.apply(vector))
+
+    @property
+    def row_us(self) -> float:
+        return price.ARITHMETIC_US + self._learner.row_us
+
+    def to_state(self) -> State:
+        children = {"learner": self._learner.to_state(), "arithmetic": self._arithmetic.to_state()}
+        return State(self.kind, children=children)
+
+    @classmethod
+    def from_state(cls, state: State, parts: Mapping[str, Any]) -> WithArithmetic:
+        return cls(parts["learner"], parts["arithmetic"])
+
+
 def _without_logarithm(scores: Array, highest: float | Array) -> Array:
     """The exponential turns a slightly wild logarithm into an absurd number; nothing was learned up there."""
     return np.asarray(np.expm1(np.minimum(np.maximum(scores, 0.0), highest)))
 
 
-RESTORERS = {adapter.kind: adapter.from_state for adapter in (Constant, SomeClasses, ScaledTarget)}
+RESTORERS = {adapter.kind: adapter.from_state for adapter in (Constant, SomeClasses, ScaledTarget, WithArithmetic)}

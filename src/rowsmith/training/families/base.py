@@ -158,7 +158,8 @@ class Family:
     `quick` is a configuration that gives a fair model in the least time, to have one at once.
     With `refit` a model learned from all rows stands for the trial, instead of the bag of the fold models, on small
     tables too: right for families that gain nothing from averaging their like. `more_rounds` is how many times the
-    rounds of the folds such a model needs. `restorers` rebuild the family's learners from their State.
+    rounds of the folds such a model needs. `cuts` says that it cuts along one column at a time, so that columns made of
+    pairs of numbers may tell it what it could not see. `restorers` rebuild the family's learners from their State.
     """
 
     name: str
@@ -173,6 +174,7 @@ class Family:
     quick: Params | None = None
     refit: bool = False
     more_rounds: float = 1.0
+    cuts: bool = False
 
 
 class Stopping:

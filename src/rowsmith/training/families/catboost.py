@@ -169,4 +169,5 @@ FAMILY = Family(
     restorers=RESTORERS,
     libraries=("catboost",),
     more_rounds=1.1,
+    cuts=True,
 )

@@ -165,4 +165,5 @@ FAMILY = Family(
     restorers=RESTORERS,
     libraries=("sklearn.ensemble",),
     refit=True,
+    cuts=True,
 )

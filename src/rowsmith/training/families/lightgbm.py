@@ -224,4 +224,5 @@ FAMILY = Family(
     libraries=("lightgbm",),
     quick=QUICK,
     more_rounds=1.1,
+    cuts=True,
 )

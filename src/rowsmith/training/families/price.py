@@ -18,6 +18,8 @@ ROW_US = 40.0
 LEARNER_US = 0.7
 """A place in the weighted sum."""
 ENCODED_COLUMN_US = 0.1
+ARITHMETIC_US = 30.0
+"""Columns made of pairs of numbers, and a learner that is evaluated alone because of them."""
 LEAF_COUNT = re.compile(r"^num_leaves=(\d+)$", re.MULTILINE)
 
 

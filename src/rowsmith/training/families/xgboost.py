@@ -173,4 +173,5 @@ FAMILY = Family(
     restorers=RESTORERS,
     libraries=("xgboost",),
     more_rounds=1.1,
+    cuts=True,
 )
