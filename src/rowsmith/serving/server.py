@@ -39,7 +39,9 @@ if TYPE_CHECKING:
 # Threads wait for the disk while the log is written; more would only take turns on the interpreter's lock.
 THREADS = min(8, 2 * (os.cpu_count() or 1) + 1)
 CONNECTIONS = 512
-"""Of a worker, each with a thread while it has a request; so many of these are at work, all others wait for bodies."""
+"""Of a worker, each with a thread while it has a request; most of these may be waiting for bodies."""
+TURNS = 16
+"""Requests that a worker is at: most of them wait for the log, which several then share a write of."""
 PORT_SECONDS = 3.0
 READY_SECONDS = 60.0
 PATIENCE_SECONDS = 5.0
@@ -197,7 +199,7 @@ def _load_worker(project: Project, settings: Settings, counters: Path) -> WSGIAp
     slow_bodies = SlowBodies(settings.port, settings.body_seconds)
     slow_bodies.start()
     _begin(app, project, settings)
-    return Turns(app, THREADS, slow_bodies)
+    return Turns(app, TURNS, slow_bodies, large=THREADS)
 
 
 def _begin(app: Flask, project: Project, settings: Settings) -> None:

@@ -23,13 +23,13 @@ WAIT_SECONDS = 5.0
 
 
 class Turns:
-    """Wraps an application: `number` requests are worked on at once, and as many large bodies are held."""
+    """Wraps an application: `number` requests are worked on at once, and `large` large bodies are held."""
 
-    def __init__(self, application: WSGIApplication, number: int, slow_bodies: SlowBodies) -> None:
+    def __init__(self, application: WSGIApplication, number: int, slow_bodies: SlowBodies, *, large: int) -> None:
         self._application = application
         self.slow_bodies = slow_bodies
         self.turns = _places(number)
-        self.large = _places(number)
+        self.large = _places(large)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         self.turns.get()
