@@ -43,7 +43,8 @@ from rowsmith.training.proposals import (
     with_logarithms,
 )
 from rowsmith.training.race import Race
-from rowsmith.training.refit import Waiting, expected_seconds, refit, shared_out, take, unit_of, waiting_for, wanted
+from rowsmith.training.refit import Waiting, expected_seconds, refit, take
+from rowsmith.training.refits_beside import RefitsBeside
 from rowsmith.training.supervisor import Outcome, Supervisor
 from rowsmith.training.trials import Run, Status
 from rowsmith.training.unit import ALL_ROWS, Unit, UnitResult, seed_of
@@ -62,9 +63,6 @@ POLL_SECONDS = 0.5
 SELECTION_CALLS = 120
 REFIT_FOLDS = 1.25
 """The time of a refit, in folds."""
-LOOK_SHARE = 0.03
-"""Of the time, that may be spent on looking what the ensemble would be now."""
-LOOK_ROWS = 10_000
 SHORTEST = 0.01
 """Of the whole time: with less left no trial is started."""
 LATE = 1.25
@@ -171,10 +169,7 @@ class Search:
         self._oof: dict[int, Scores2D] = {}
         self._start_race()
         self._metric_seconds = 0.0
-        self._members: list[Run] = []
-        self._known_members = 0
-        self._next_look = 0.0
-        self._refitted: set[int] = set()
+        self._refits = RefitsBeside(data, objective, options, clock)
 
     # -- the loop ------------------------------------------------------------------------------------------
 
@@ -222,7 +217,7 @@ class Search:
     def _fill(self) -> None:
         while self._supervisor.has_room and not self._clock.is_over:
             waiting = self._waiting_refits()
-            unit = self._next_unit() or self._next_refit(waiting)
+            unit = self._next_unit() or self._refits.next_unit(waiting)
             if unit is None:
                 return
             self._supervisor.start(unit)
@@ -365,41 +360,11 @@ class Search:
 
     def _waiting_refits(self) -> list[Waiting]:
         """Those that the other workers leave to the next one, or could; the time it has for trials is set by them."""
-        room = self._clock.room
-        if room is None:
+        if self._clock.room is None:
             return []
-        self._look()
-        # Since the last look some may have been overtaken by so many that they were forgotten.
-        members = [run for run in self._members if run.is_complete and run.id not in self._refitted]
-        busy = [max(room - self._still_takes(unit, seconds), 0.0) for unit, seconds in self._supervisor.under_way]
-        rooms = (busy + [room] * self._plan.workers)[: self._plan.workers - 1]
-        third = self._clock.third
-        taken, own = shared_out(
-            waiting_for(members, self._data), min(room, third), [min(other, third) for other in rooms]
-        )
-        self._clock.refits = own
-        return taken
-
-    def _next_refit(self, waiting: Sequence[Waiting]) -> Unit | None:
-        """The longest one, where no trial fits beside it."""
-        if not waiting:
-            return None
-        run = max(waiting, key=lambda one: one.seconds).run
-        self._refitted.add(run.id)
-        return replace(unit_of(run, self._options.seed, self._objective.absolute), seconds=self._clock.room)
-
-    def _look(self) -> None:
-        """What the ensemble would consist of now, as often as that can be afforded."""
-        done = sum(run.status is Status.OK for run in self._runs)
-        begin = time.monotonic()
-        if done == self._known_members or begin < self._next_look:
-            return
-        effort = self.effort()
-        effort = replace(effort, rows=min(effort.rows, LOOK_ROWS))
-        self._members = wanted(choose(self._data, self._objective, self._runs, self._options, effort, self.folds))
-        self._known_members = done
-        end = time.monotonic()
-        self._next_look = end + (end - begin) / LOOK_SHARE
+        self._refits.look(self._runs, self.effort(), self.folds)
+        under_way = [self._still_takes(unit, seconds) for unit, seconds in self._supervisor.under_way]
+        return self._refits.waiting(under_way, self._plan.workers)
 
     def _still_takes(self, unit: Unit, seconds: float) -> float:
         """Seconds that a unit is expected to go on for."""
