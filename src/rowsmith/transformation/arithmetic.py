@@ -5,7 +5,7 @@ Trees cut along one column at a time: people a room takes them many cuts over pe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -46,8 +46,18 @@ class Arithmetic:
 
         What has no value (a missing number, a division by 0) is missing; what is too large is the largest number.
         """
-        made = calculated(matrix[..., self.left], matrix[..., self.right], self.operation)
-        return np.concatenate([matrix, made], axis=-1)
+        return np.concatenate([matrix, self.made(matrix)], axis=-1)
+
+    def made(self, matrix: Matrix) -> Matrix:
+        """Shape (..., features) to (..., width): the columns that `apply` appends."""
+        return calculated(matrix[..., self.left], matrix[..., self.right], self.operation)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Arithmetic]) -> Arithmetic:
+        """One that makes the columns of all of these, in their order."""
+        return cls(
+            *(np.concatenate([getattr(part, name) for part in parts]) for name in ("left", "right", "operation"))
+        )
 
     def to_state(self) -> State:
         return State(self.kind, arrays={"left": self.left, "right": self.right, "operation": self.operation})

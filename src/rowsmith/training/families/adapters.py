@@ -165,6 +165,22 @@ class WithArithmetic:
     def row_us(self) -> float:
         return price.ARITHMETIC_US + self._learner.row_us
 
+    @classmethod
+    def together(cls, learners: Sequence[WithArithmetic]) -> RowAnswers:
+        """What they look at is calculated at once."""
+        joined = Arithmetic.joined([learner._arithmetic for learner in learners])
+        ends = np.cumsum([learner._arithmetic.width for learner in learners])
+        parts = [
+            (learner._learner.predict_row, end - learner._arithmetic.width, end)
+            for learner, end in zip(learners, ends.tolist(), strict=True)
+        ]
+
+        def answers(vector: Matrix) -> Array:
+            made = joined.made(vector)
+            return np.stack([answer(np.concatenate([vector, made[start:end]])) for answer, start, end in parts])
+
+        return answers
+
     def to_state(self) -> State:
         children = {"learner": self._learner.to_state(), "arithmetic": self._arithmetic.to_state()}
         return State(self.kind, children=children)
