@@ -18,8 +18,10 @@ import polars as pl
 import rowsmith
 from rowsmith.model import Calibrator
 from rowsmith.storage.archive import FORMAT
+from rowsmith.training import unit
 from rowsmith.training.calibration import Platt, Temperature
-from rowsmith.training.families import neural
+from rowsmith.training.families import lightgbm, neural
+from rowsmith.transformation.arithmetic import OPERATIONS, Arithmetic
 from rowsmith.types import Task
 
 ROWS = 240
@@ -35,7 +37,10 @@ MODELS: tuple[tuple[str, Task, str, Calibrator | None], ...] = (
     ("regression_extra_trees", Task.REGRESSION, "extra_trees", None),
     ("multiclass_neural", Task.MULTICLASS, "neural", None),
     ("multiclass_lightgbm", Task.MULTICLASS, "lightgbm", None),
+    ("regression_arithmetic", Task.REGRESSION, "lightgbm", None),
 )
+RATIO = Arithmetic(np.array([0]), np.array([1]), np.array([OPERATIONS.index("/")]))
+"""Of the first two columns; so few rows would not get any."""
 
 
 def table() -> pl.DataFrame:
@@ -85,7 +90,12 @@ def main() -> None:
             if (root / name).exists():
                 continue
             frame = with_target(table(), task)
-            with patch.object(neural, "_default", lambda shape: SMALL_NETWORK):
+            joined = {"arithmetic": 1} if name.endswith("arithmetic") else {}
+            with (
+                patch.object(neural, "_default", lambda shape: SMALL_NETWORK),
+                patch.object(unit, "choose_arithmetic", lambda fit, most: RATIO),
+                patch.dict(lightgbm.QUICK, joined),
+            ):
                 model = rowsmith.train(
                     frame, "rent", task=task, families=[family], folds=2, max_trials=1, executor=executor
                 )

@@ -196,9 +196,11 @@ def test_arithmetic_spreads_once_it_has_been_clearly_better() -> None:
 
 def test_a_scout_tries_arithmetic_early_and_what_it_finds_is_for_all() -> None:
     data = crowded(Task.REGRESSION)
-    proposals = with_a_scout(interleave([find_family("linear"), find_family("lightgbm")], data.shape))
-    assert [proposal.family.name for proposal in proposals[:3]] == ["linear", "lightgbm", "lightgbm"]
-    assert {**proposals[1].params, "arithmetic": 8} == proposals[2].params
+    families = [find_family(name) for name in ("linear", "lightgbm", "extra_trees")]
+    proposals = with_a_scout(interleave(families, data.shape))
+    assert proposals[1].family.name == "lightgbm"
+    assert {**proposals[1].params, "arithmetic": 8} == proposals[4].params
+    assert sum("arithmetic" in proposal.params for proposal in proposals) == 1
     options = TrainSection(max_trials=14, families=("lightgbm", "extra_trees", "linear"))
     result = run_search(data, RMSE, options, executor=InProcessExecutor())
     joined = [trial for trial in result.leaderboard if trial.params.get("arithmetic")]

@@ -29,6 +29,8 @@ LONG_TAIL = 0.8
 CARRIED = ("log_target", "arithmetic")
 """What every family can do; tuning keeps to what the best of its trials did."""
 LOGARITHMIC = frozenset({"rmsle"})
+BEFORE_THE_SCOUT = 2
+"""Proposals between a configuration and the same one with arithmetic."""
 CLEARLY = 0.002
 """Of the error, by which arithmetic has to be better: it takes time, and may be nothing but luck."""
 TURNS = 3
@@ -105,10 +107,14 @@ def with_arithmetic(proposal: Proposal) -> Proposal:
 
 
 def with_a_scout(proposals: Sequence[Proposal]) -> list[Proposal]:
-    """The first configuration of a quick family is tried both ways, so that it tells the others (`arithmetic_pays`)."""
+    """The first configuration of a quick family is tried both ways, so that it tells the others (`arithmetic_pays`).
+
+    Not at once: where there is time for a few trials alone, they had better be of several families.
+    """
     for i, proposal in enumerate(proposals):
         if proposal.family.quick is not None:
-            return [*proposals[: i + 1], with_arithmetic(proposal), *proposals[i + 1 :]]
+            place = i + 1 + BEFORE_THE_SCOUT
+            return [*proposals[:place], with_arithmetic(proposal), *proposals[place:]]
     return list(proposals)
 
 
