@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from rowsmith.settings import Settings
     from rowsmith.workflows.project import Project
 
-# Threads wait for the disk while the log is written; more would only take turns on the interpreter's lock.
+# Large bodies that a worker holds at a time, and waitress's threads, which take no turns (see turns.py).
 THREADS = min(8, 2 * (os.cpu_count() or 1) + 1)
 CONNECTIONS = 512
 """Of a worker, each with a thread while it has a request; most of these may be waiting for bodies."""
