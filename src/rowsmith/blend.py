@@ -56,6 +56,8 @@ class Blend:
         self._shares = [shares[i] for i in order]
         self._column = np.array(self._shares)[:, None]
         self._outputs = outputs
+        self._nothing = np.zeros(outputs)
+        self._is_plain = self._shares == [1.0] and not is_pool
         self._row = together(self._learners) if learners else None
 
     def predict(self, matrix: Matrix) -> Scores2D:
@@ -83,6 +85,8 @@ class Blend:
         if self._row is None:
             return np.zeros(self._outputs)
         answers = self._row(vector)
+        if self._is_plain:
+            return np.asarray(self._nothing + answers[0])  # as `predict` adds it
         if self._is_pool:
             answers = logarithms(answers)
         # accumulate() adds one learner after another, as `predict` does; sum() would add in pairs.

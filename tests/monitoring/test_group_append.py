@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from rowsmith.monitoring.group_append import SYNCED, GroupAppendInPython
 pytestmark = pytest.mark.skipif(not log_journal.IS_POSSIBLE, reason="this platform has no journals")
 
 PREPARED = 4096
+PATIENCE_SECONDS = 60.0
 MAKES = list(dict.fromkeys([group_append.GroupAppend, GroupAppendInPython]))
 
 
@@ -41,11 +45,30 @@ class Opened:
         path.write_bytes(bytes(PREPARED))
         self.descriptor = os.open(path, os.O_RDWR | SYNCED)
         self.tail = make(PREPARED, patience)
+        self.told: list[int] = []
         self.tail.turn_to(self.descriptor, os.fsencode(path), path.stat().st_ino, 0)
 
     @property
     def content(self) -> bytes:
         return self.path.read_bytes()
+
+    def wait_for(self, number: int) -> None:
+        """Until so many were told."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while len(self.told) < number:
+            assert time.monotonic() < deadline, f"{len(self.told)} of {number} were told"
+            time.sleep(0.001)
+
+
+@contextmanager
+def writing(opened: Opened) -> Iterator[threading.Thread]:
+    """Its writer, in a thread."""
+    writer = threading.Thread(target=opened.tail.keep_writing)
+    writer.start()
+    yield writer
+    opened.tail.stop()
+    writer.join(PATIENCE_SECONDS)
+    assert not writer.is_alive()
 
 
 @pytest.fixture(params=MAKES)
@@ -84,6 +107,97 @@ def test_records_of_many_threads_are_all_there_and_none_twice(opened: Opened) ->
         thread.join()
     content = opened.content[: opened.tail.end].decode()
     assert sorted(content[1:-1].split("][")) == sorted(f"{i}-{j}" for i in range(12) for j in range(50))
+
+
+@pytest.mark.parametrize("has_writer", [True, False])
+def test_records_that_are_waited_for_and_others_are_all_there(opened: Opened, has_writer: bool) -> None:
+    def work(thread: int) -> None:
+        for number in range(50):
+            record = f"[{thread}-{number}]".encode()
+            if thread % 3:
+                opened.tail.append_later(record, opened.told.append)
+            else:
+                opened.tail.append(record)
+
+    threads = [threading.Thread(target=work, args=(thread,)) for thread in range(12)]
+    with writing(opened) if has_writer else nullcontext():
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        opened.wait_for(8 * 50)
+    assert opened.told == [0] * 8 * 50
+    content = opened.content[: opened.tail.end].decode()
+    assert sorted(content[1:-1].split("][")) == sorted(f"{i}-{j}" for i in range(12) for j in range(50))
+
+
+def test_a_record_is_on_the_disk_when_that_is_told(opened: Opened) -> None:
+    found: list[bytes] = []
+    with writing(opened):
+        for number in range(20):
+            opened.tail.append_later(b"%02d" % number, lambda _: found.append(opened.content.rstrip(bytes(1))))
+        while len(found) < 20:
+            time.sleep(0.001)
+    written = b"".join(b"%02d" % number for number in range(20))
+    assert all(content.startswith(written[: 2 * number + 2]) for number, content in enumerate(found))
+
+
+def test_who_does_not_wait_is_told_of_an_error(opened: Opened) -> None:
+    opened.tail.append(b"kept")
+    with no_file_larger_than(10):
+        opened.tail.append_later(b"x" * 30, opened.told.append)
+    opened.path.rename(opened.path.with_suffix(".gone"))
+    opened.tail.append_later(b"lost", opened.told.append)
+    assert opened.told == [errno.EFBIG, errno.ENOENT]
+    assert opened.path.with_suffix(".gone").read_bytes() == b"kept" + bytes(PREPARED - 4)
+
+
+def test_a_function_that_fails_harms_nobody_else(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures: list[Any] = []
+    monkeypatch.setattr(sys, "unraisablehook", failures.append)
+
+    def fail(_: int) -> None:
+        raise ValueError("told in vain")
+
+    with writing(opened), suppress(ValueError):
+        opened.tail.append_later(b"one", fail)
+    with writing(opened):
+        opened.tail.append_later(b" two", opened.told.append)
+        opened.wait_for(1)
+    assert opened.content.rstrip(bytes(1)) == b"one two"
+
+
+def test_a_writer_ends_and_another_begins(opened: Opened) -> None:
+    opened.tail.stop()
+    opened.tail.keep_writing()
+    for _ in range(3):
+        with writing(opened):
+            opened.tail.append_later(b".", opened.told.append)
+    opened.wait_for(3)
+    assert opened.content.rstrip(bytes(1)) == b"..."
+
+
+@pytest.mark.skipif(not group_append.is_compiled, reason="the twin waits")
+def test_who_does_not_wait_and_whose_turn_does_not_come_is_told(tmp_path: Path) -> None:
+    opened = Opened(tmp_path / "records", group_append.GroupAppend, patience=0.001)
+    refused = number = 0
+    with writing(opened):
+        while not refused:  # on a busy machine this thread may wake after the large write
+            opened.told.clear()
+            large = threading.Thread(target=opened.tail.append_later, args=(b"x" * (16 << 20), opened.told.append))
+            large.start()
+            kept = number
+            while large.is_alive():
+                opened.tail.append_later(b"[%d]" % number, opened.told.append)
+                number += 1
+                time.sleep(0.002)
+                opened.tail.give_up()
+            large.join()
+            opened.wait_for(1 + number - kept)
+            refused = opened.told.count(errno.ETIMEDOUT)
+    os.close(opened.descriptor)
+    content = opened.content.replace(b"x", b"").rstrip(bytes(1))
+    assert content.count(b"[") == number - refused
 
 
 def test_a_file_that_is_turned_to_takes_what_follows(opened: Opened, tmp_path: Path) -> None:

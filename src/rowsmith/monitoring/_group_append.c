@@ -1,185 +1,74 @@
 /* Group commit of records to a file. group_append.py holds the same in Python.
 
-   A thread that hands in a record gives the interpreter's lock away once, and takes it back when its record is durable:
-   queueing, writing and waking go on without it. While one thread writes, the records of the others gather; the first of
-   them then writes them all. Each waits on a lock of its own, so that a write wakes those whose records it held and the
-   one that writes next, and nobody else. */
+   A record that comes while nothing is written is written by the thread that brings it. What comes meanwhile gathers, and
+   the writer (a thread of its own, see `keep_writing`) then writes it all at once, over and over until nothing is left.
+   A thread either waits for its record, on a lock of its own, or leaves a function that is told, and goes its way. The
+   writer takes the interpreter's lock once to tell all functions of a group, and for nothing else. */
 
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030b0000
 #include <Python.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <pythread.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include <time.h>
+
+#include "_records_file.h"
 
 #define MOST_POOLED 64
 
-typedef struct Waiting {
-    struct Waiting *next;
-    const char *bytes;
-    size_t length;
-    PyThread_type_lock turn; /* is let go of when the record is done, or when its thread is to write */
-    int leads;
-    int is_done;
-    int error;
-} Waiting;
-
-/* `queue` guards what stands above it. `file` is held while there is a write, and guards what stands below. */
+/* `queue` guards what stands above it; who holds it never waits for the interpreter's lock. `writing` is held while there
+   is a write, and guards what stands below. */
 typedef struct {
     PyObject_HEAD
-    Waiting *first, *last;
-    int is_busy;
+    Record *first, *last;
+    int is_busy;                          /* somebody writes, or is about to */
+    int has_writer, is_over;              /* whether its thread is there, and is to end */
+    int is_woken, leads_next;             /* whether `wake` was let go of, and whether what has gathered is the writer's */
     PyThread_type_lock pool[MOST_POOLED]; /* locks that are held and on which nobody waits */
     int pooled;
-    PyThread_type_lock queue, file;
-    int descriptor;
-    char *path;
-    unsigned long long number;
-    off_t end, prepared;
-    char *gathered;
-    size_t room;
-    PY_TIMEOUT_T patience;
+    PyThread_type_lock wake;
+    PyThread_type_lock queue;
+    PyThread_type_lock writing;
+    File file;
+    double patience;
 } GroupAppend;
 
-/* -- the file ---------------------------------------------------------------------------------------------- */
+/* -- records ----------------------------------------------------------------------------------------------- */
 
-/* A file that was deleted can be written to without an error as long as it is open. Only its number is asked for: who
-   asks for its times makes the next write note one, which takes a transaction in some file systems. */
-static int check_place(const GroupAppend *self)
+static double now(void)
 {
-#ifdef STATX_INO
-    struct statx found;
-    if (statx(AT_FDCWD, self->path, 0, STATX_INO, &found) < 0)
-        return errno;
-    return found.stx_ino == self->number ? 0 : ENOENT;
-#else
-    struct stat found;
-    if (stat(self->path, &found) < 0)
-        return errno;
-    return found.st_ino == self->number ? 0 : ENOENT;
-#endif
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-static int write_at(int descriptor, const char *bytes, size_t length, off_t place)
+/* Called with `queue` held. */
+static void enqueue(GroupAppend *self, Record *record)
 {
-    while (length > 0) {
-        ssize_t written = pwrite(descriptor, bytes, length, place);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return written < 0 ? errno : ENOSPC;
-        bytes += written;
-        length -= (size_t)written;
-        place += written;
-    }
-#ifndef O_DSYNC
-    if (fsync(descriptor) < 0)
-        return errno;
-#endif
-    return 0;
+    *(self->last == NULL ? &self->first : &self->last->next) = record;
+    self->last = record;
 }
 
-/* What a failed write may have left; nobody is told that it is kept, so it must not be found later. */
-static void forget(const GroupAppend *self, size_t length)
-{
-    char *zeros;
-    if (self->end + (off_t)length > self->prepared) {
-        if (ftruncate(self->descriptor, self->end) == 0)
-            return;
-    } else if ((zeros = calloc(length, 1)) != NULL) {
-        write_at(self->descriptor, zeros, length, self->end);
-        free(zeros);
-    }
-}
-
-/* Bytes of a group one after the other; those of a record that is alone stay where they are. NULL without memory. */
-static const char *gather(GroupAppend *self, const Waiting *group, size_t *length)
-{
-    *length = 0;
-    for (const Waiting *each = group; each != NULL; each = each->next)
-        *length += each->length;
-    if (group->next == NULL)
-        return group->bytes;
-    if (*length > self->room) {
-        char *larger = realloc(self->gathered, *length);
-        if (larger == NULL)
-            return NULL;
-        self->gathered = larger;
-        self->room = *length;
-    }
-    size_t place = 0;
-    for (const Waiting *each = group; each != NULL; place += each->length, each = each->next)
-        memcpy(self->gathered + place, each->bytes, each->length);
-    return self->gathered;
-}
-
-static int write_group(GroupAppend *self, const Waiting *group)
-{
-    size_t length;
-    const char *bytes = gather(self, group, &length);
-    if (bytes == NULL)
-        return ENOMEM;
-    int error = check_place(self);
-    if (error == 0)
-        error = write_at(self->descriptor, bytes, length, self->end);
-    if (error == 0)
-        self->end += (off_t)length;
-    else
-        forget(self, length);
-    return error;
-}
-
-/* -- taking turns ------------------------------------------------------------------------------------------ */
-
-static void lead(GroupAppend *self)
+/* What has gathered, or NULL: then nobody writes. */
+static Record *take_all(GroupAppend *self)
 {
     PyThread_acquire_lock(self->queue, WAIT_LOCK);
-    Waiting *group = self->first;
+    Record *group = self->first;
     self->first = self->last = NULL;
+    self->is_busy = group != NULL;
     PyThread_release_lock(self->queue);
-
-    PyThread_acquire_lock(self->file, WAIT_LOCK);
-    int error = write_group(self, group);
-    PyThread_release_lock(self->file);
-
-    PyThread_acquire_lock(self->queue, WAIT_LOCK);
-    Waiting *following = self->first;
-    self->is_busy = following != NULL;
-    if (following != NULL) {
-        following->leads = 1;
-        PyThread_release_lock(following->turn);
-    }
-    PyThread_release_lock(self->queue);
-    while (group != NULL) {
-        Waiting *done = group;
-        group = done->next; /* its thread goes on, and what it waited with is gone, once its turn is let go of */
-        done->error = error;
-        done->is_done = 1;
-        if (!done->leads)
-            PyThread_release_lock(done->turn);
-    }
+    return group;
 }
 
-/* Unless it is being written, or its own thread is to write. Called with `queue` held. */
-static int take_back(GroupAppend *self, Waiting *waiting)
+/* Called with the interpreter's lock. */
+static void tell(Record *record)
 {
-    Waiting *before = NULL;
-    for (Waiting *each = self->first; each != NULL; before = each, each = each->next) {
-        if (each != waiting)
-            continue;
-        if (waiting->leads)
-            return 0;
-        *(before == NULL ? &self->first : &before->next) = waiting->next;
-        if (self->last == waiting)
-            self->last = before;
-        return 1;
-    }
-    return 0;
+    PyObject *answer = PyObject_CallFunction(record->told, "i", record->error);
+    if (answer == NULL)
+        PyErr_WriteUnraisable(record->told);
+    Py_XDECREF(answer);
+    Py_DECREF(record->told);
+    Py_DECREF(record->held);
+    free(record);
 }
 
 /* A lock that is held. Called with `queue` held. */
@@ -193,69 +82,239 @@ static PyThread_type_lock new_turn(GroupAppend *self)
     return turn;
 }
 
-static void wait_for_turn(GroupAppend *self, Waiting *waiting)
+static void give_back(GroupAppend *self, PyThread_type_lock turn)
 {
-    if (PyThread_acquire_lock_timed(waiting->turn, self->patience, 0) == PY_LOCK_ACQUIRED)
-        return;
     PyThread_acquire_lock(self->queue, WAIT_LOCK);
-    int is_back = take_back(self, waiting);
+    int has_place = self->pooled < MOST_POOLED;
+    if (has_place)
+        self->pool[self->pooled++] = turn;
     PyThread_release_lock(self->queue);
-    if (is_back) {
-        waiting->error = ETIMEDOUT;
-        waiting->is_done = 1;
-    } else {
-        PyThread_acquire_lock(waiting->turn, WAIT_LOCK);
+    if (!has_place)
+        PyThread_free_lock(turn);
+}
+
+/* -- writing ----------------------------------------------------------------------------------------------- */
+
+/* Called with `queue` held. */
+static void wake_writer(GroupAppend *self)
+{
+    if (!self->is_woken)
+        PyThread_release_lock(self->wake);
+    self->is_woken = 1;
+}
+
+/* Of a thread that brought a record and has written it. 0 where it has to go on, since there is no writer. */
+static int leave(GroupAppend *self)
+{
+    PyThread_acquire_lock(self->queue, WAIT_LOCK);
+    int leaves = self->first == NULL || self->has_writer;
+    if (self->first == NULL) {
+        self->is_busy = 0;
+    } else if (self->has_writer) {
+        self->leads_next = 1;
+        wake_writer(self);
+    }
+    PyThread_release_lock(self->queue);
+    return leaves;
+}
+
+/* A record that is waited for is gone once its turn is let go of. */
+static void finish(Record *group, int error, PyThreadState **state)
+{
+    Record *to_tell = NULL, **last = &to_tell;
+    while (group != NULL) {
+        Record *record = group;
+        group = record->next;
+        record->error = error;
+        if (record->told != NULL) {
+            *last = record;
+            last = &record->next;
+        } else if (record->turn != NULL) {
+            PyThread_release_lock(record->turn);
+        }
+    }
+    *last = NULL;
+    if (to_tell == NULL)
+        return;
+    PyEval_RestoreThread(*state);
+    while (to_tell != NULL) {
+        Record *record = to_tell;
+        to_tell = record->next;
+        tell(record);
+    }
+    *state = PyEval_SaveThread();
+}
+
+/* Called without the interpreter's lock, by one thread at a time. */
+static void lead(GroupAppend *self, Record *group, int is_writer, PyThreadState **state)
+{
+    while (group != NULL) {
+        PyThread_acquire_lock(self->writing, WAIT_LOCK);
+        int error = write_group(&self->file, group);
+        PyThread_release_lock(self->writing);
+        int leaves = !is_writer && leave(self);
+        finish(group, error, state);
+        group = leaves ? NULL : take_all(self);
     }
 }
 
-static void add(GroupAppend *self, Waiting *waiting)
+/* Unless it is being written. */
+static int take_back(GroupAppend *self, const Record *record)
+{
+    int is_back = 0;
+    PyThread_acquire_lock(self->queue, WAIT_LOCK);
+    Record *before = NULL;
+    for (Record *each = self->first; each != NULL; before = each, each = each->next) {
+        if (each != record)
+            continue;
+        *(before == NULL ? &self->first : &before->next) = each->next;
+        if (self->last == each)
+            self->last = before;
+        is_back = 1;
+        break;
+    }
+    PyThread_release_lock(self->queue);
+    return is_back;
+}
+
+static void add(GroupAppend *self, Record *record, PyThreadState **state)
 {
     PyThread_acquire_lock(self->queue, WAIT_LOCK);
-    if (!self->is_busy) {
-        self->is_busy = waiting->leads = 1;
-    } else if ((waiting->turn = new_turn(self)) == NULL) {
-        waiting->error = ENOMEM;
-        PyThread_release_lock(self->queue);
-        return;
-    }
-    *(self->last == NULL ? &self->first : &self->last->next) = waiting;
-    self->last = waiting;
+    int leads = !self->is_busy;
+    self->is_busy = 1;
+    if (!leads && (record->turn = new_turn(self)) != NULL)
+        enqueue(self, record);
     PyThread_release_lock(self->queue);
 
-    if (waiting->turn != NULL)
-        wait_for_turn(self, waiting);
-    if (!waiting->is_done)
-        lead(self);
-    if (waiting->turn != NULL) {
-        PyThread_acquire_lock(self->queue, WAIT_LOCK);
-        if (self->pooled < MOST_POOLED) {
-            self->pool[self->pooled++] = waiting->turn;
-            waiting->turn = NULL;
+    if (leads) {
+        lead(self, record, 0, state);
+    } else if (record->turn == NULL) {
+        record->error = ENOMEM;
+    } else {
+        PY_TIMEOUT_T patience = (PY_TIMEOUT_T)(self->patience * 1e6);
+        if (PyThread_acquire_lock_timed(record->turn, patience, 0) != PY_LOCK_ACQUIRED) {
+            if (take_back(self, record))
+                record->error = ETIMEDOUT;
+            else
+                PyThread_acquire_lock(record->turn, WAIT_LOCK);
         }
-        PyThread_release_lock(self->queue);
-        if (waiting->turn != NULL)
-            PyThread_free_lock(waiting->turn);
+        give_back(self, record->turn);
     }
 }
 
 /* -- the type ---------------------------------------------------------------------------------------------- */
 
-static PyObject *append(PyObject *object, PyObject *record)
+static PyObject *append(PyObject *object, PyObject *bytes)
+{
+    Record record = {0};
+    char *content;
+    Py_ssize_t length;
+    if (PyBytes_AsStringAndSize(bytes, &content, &length) < 0)
+        return NULL;
+    record.bytes = content;
+    record.length = (size_t)length;
+    PyThreadState *state = PyEval_SaveThread();
+    add((GroupAppend *)object, &record, &state);
+    PyEval_RestoreThread(state);
+    if (record.error != 0) {
+        errno = record.error;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *append_later(PyObject *object, PyObject *args)
 {
     GroupAppend *self = (GroupAppend *)object;
-    Waiting waiting = {0};
-    char *bytes;
+    PyObject *bytes, *told;
+    char *content;
     Py_ssize_t length;
-    if (PyBytes_AsStringAndSize(record, &bytes, &length) < 0)
+    if (!PyArg_ParseTuple(args, "OO", &bytes, &told) || PyBytes_AsStringAndSize(bytes, &content, &length) < 0)
         return NULL;
-    waiting.bytes = bytes;
-    waiting.length = (size_t)length;
-    Py_BEGIN_ALLOW_THREADS
-    add(self, &waiting);
-    Py_END_ALLOW_THREADS
-    if (waiting.error != 0) {
-        errno = waiting.error;
-        return PyErr_SetFromErrno(PyExc_OSError);
+    Record *record = calloc(1, sizeof(Record));
+    if (record == NULL)
+        return PyErr_NoMemory();
+    record->bytes = content;
+    record->length = (size_t)length;
+    record->held = Py_NewRef(bytes);
+    record->told = Py_NewRef(told);
+    record->since = now();
+
+    PyThread_acquire_lock(self->queue, WAIT_LOCK);
+    int leads = !self->is_busy;
+    self->is_busy = 1;
+    if (!leads)
+        enqueue(self, record);
+    PyThread_release_lock(self->queue);
+    if (leads) {
+        PyThreadState *state = PyEval_SaveThread();
+        lead(self, record, 0, &state);
+        PyEval_RestoreThread(state);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *keep_writing(PyObject *object, PyObject *nothing)
+{
+    GroupAppend *self = (GroupAppend *)object;
+    PyThreadState *state = PyEval_SaveThread();
+    PyThread_acquire_lock(self->queue, WAIT_LOCK);
+    self->has_writer = 1;
+    for (int is_over = self->is_over; !is_over;) {
+        PyThread_release_lock(self->queue);
+        PyThread_acquire_lock(self->wake, WAIT_LOCK);
+        PyThread_acquire_lock(self->queue, WAIT_LOCK);
+        int leads = self->leads_next;
+        is_over = self->is_over;
+        self->is_woken = self->leads_next = 0;
+        if (!leads)
+            continue;
+        PyThread_release_lock(self->queue);
+        lead(self, take_all(self), 1, &state);
+        PyThread_acquire_lock(self->queue, WAIT_LOCK);
+    }
+    self->has_writer = self->is_over = 0;
+    PyThread_release_lock(self->queue);
+    PyEval_RestoreThread(state);
+    Py_RETURN_NONE;
+}
+
+static PyObject *stop(PyObject *object, PyObject *nothing)
+{
+    GroupAppend *self = (GroupAppend *)object;
+    PyThread_acquire_lock(self->queue, WAIT_LOCK);
+    self->is_over = 1;
+    wake_writer(self);
+    PyThread_release_lock(self->queue);
+    Py_RETURN_NONE;
+}
+
+static PyObject *give_up(PyObject *object, PyObject *nothing)
+{
+    GroupAppend *self = (GroupAppend *)object;
+    double latest = now() - self->patience;
+    Record *late = NULL, **last_late = &late;
+    PyThread_acquire_lock(self->queue, WAIT_LOCK);
+    Record *record = self->first, **last = &self->first;
+    self->last = NULL;
+    while (record != NULL) {
+        Record *following = record->next;
+        if (record->told != NULL && record->since < latest) {
+            *last_late = record;
+            last_late = &record->next;
+        } else {
+            *last = self->last = record;
+            last = &record->next;
+        }
+        record = following;
+    }
+    *last = *last_late = NULL;
+    PyThread_release_lock(self->queue);
+    while (late != NULL) {
+        record = late;
+        late = record->next;
+        record->error = ETIMEDOUT;
+        tell(record);
     }
     Py_RETURN_NONE;
 }
@@ -274,21 +333,21 @@ static PyObject *turn_to(PyObject *object, PyObject *args)
         return PyErr_NoMemory();
     off_t before;
     Py_BEGIN_ALLOW_THREADS
-    PyThread_acquire_lock(self->file, WAIT_LOCK);
-    free(self->path);
-    before = self->end;
-    self->descriptor = descriptor;
-    self->path = kept;
-    self->number = number;
-    self->end = (off_t)end;
-    PyThread_release_lock(self->file);
+    PyThread_acquire_lock(self->writing, WAIT_LOCK);
+    free(self->file.path);
+    before = self->file.end;
+    self->file.descriptor = descriptor;
+    self->file.path = kept;
+    self->file.number = number;
+    self->file.end = (off_t)end;
+    PyThread_release_lock(self->writing);
     Py_END_ALLOW_THREADS
     return PyLong_FromLongLong((long long)before);
 }
 
 static PyObject *get_end(PyObject *object, void *closure)
 {
-    return PyLong_FromLongLong((long long)((GroupAppend *)object)->end);
+    return PyLong_FromLongLong((long long)((GroupAppend *)object)->file.end);
 }
 
 static PyObject *make(PyTypeObject *type, PyObject *args, PyObject *names)
@@ -301,16 +360,18 @@ static PyObject *make(PyTypeObject *type, PyObject *args, PyObject *names)
     GroupAppend *self = (GroupAppend *)allocate(type, 0);
     if (self == NULL)
         return NULL;
-    self->descriptor = -1;
-    self->prepared = (off_t)prepared;
-    self->patience = (PY_TIMEOUT_T)(patience * 1e6);
+    self->file.descriptor = -1;
+    self->file.prepared = (off_t)prepared;
+    self->patience = patience;
     self->queue = PyThread_allocate_lock();
-    self->file = PyThread_allocate_lock();
-    self->path = strdup("");
-    if (self->queue == NULL || self->file == NULL || self->path == NULL) {
+    self->writing = PyThread_allocate_lock();
+    self->wake = PyThread_allocate_lock();
+    self->file.path = strdup("");
+    if (self->queue == NULL || self->writing == NULL || self->wake == NULL || self->file.path == NULL) {
         Py_DECREF(self);
         return PyErr_NoMemory();
     }
+    PyThread_acquire_lock(self->wake, WAIT_LOCK);
     return (PyObject *)self;
 }
 
@@ -322,16 +383,24 @@ static void destroy(PyObject *object)
         PyThread_free_lock(self->pool[--self->pooled]);
     if (self->queue != NULL)
         PyThread_free_lock(self->queue);
-    if (self->file != NULL)
-        PyThread_free_lock(self->file);
-    free(self->path);
-    free(self->gathered);
+    if (self->writing != NULL)
+        PyThread_free_lock(self->writing);
+    if (self->wake != NULL)
+        PyThread_free_lock(self->wake);
+    free(self->file.path);
+    free(self->file.gathered);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(object);
     Py_DECREF(type);
 }
 
 static PyMethodDef methods[] = {
-    {"append", append, METH_O, "Returns when the record is on the disk. Raises OSError; ETIMEDOUT says it was not tried."},
+    {"append", append, METH_O,
+     "Returns when the record is on the disk. Raises OSError; ETIMEDOUT says it was not tried."},
+    {"append_later", append_later, METH_VARARGS,
+     "Returns at once; the function is called with 0 when the record is on the disk, else with an error number."},
+    {"keep_writing", keep_writing, METH_NOARGS, "The thread of the writer: returns after `stop`."},
+    {"stop", stop, METH_NOARGS, "The writer ends when nothing is left."},
+    {"give_up", give_up, METH_NOARGS, "Records that are not waited for and whose turn did not come in time are told so."},
     {"turn_to", turn_to, METH_VARARGS, "What follows goes to another file. Returns where the records of this one end."},
     {NULL, NULL, 0, NULL},
 };

@@ -1,7 +1,8 @@
 """GroupAppend: records of many threads appended to a file, durably, at the price of few writes.
 
-Compiled where the installation had a compiler (`_group_append.c`): a thread then gives the interpreter's lock away once
-for each record. The twin here leaves the same bytes.
+Compiled where the installation had a compiler (`_group_append.c`): a thread need not wait for its record then, and a
+writer in a thread of its own tells of many at once. The twin here leaves the same bytes, and whoever brings a record
+waits for it.
 """
 
 from __future__ import annotations
@@ -52,6 +53,25 @@ class GroupAppendInPython:
         except StorageError as problem:
             raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT)) from problem
 
+    def append_later(self, record: bytes, told: Callable[[int], object]) -> None:
+        """`told` is called in some thread, with 0 when the record is on the disk, with the number of an error when it
+        is not kept. It must not append and wait."""
+        try:
+            self.append(record)
+        except OSError as problem:
+            told(problem.errno or errno.EIO)
+        else:
+            told(0)
+
+    def keep_writing(self) -> None:
+        """The writer, in a thread of its own; returns after `stop`."""
+
+    def stop(self) -> None:
+        """The writer ends when nothing is left."""
+
+    def give_up(self) -> None:
+        """To be called now and then: who is told later, and whose turn did not come in time, is told so."""
+
     def _write(self, records: Sequence[bytes]) -> None:
         content = b"".join(records)
         with self._writing:
@@ -92,6 +112,14 @@ class Tail(Protocol):
     def turn_to(self, descriptor: int, path: bytes, number: int, end: int, /) -> int: ...
 
     def append(self, record: bytes, /) -> None: ...
+
+    def append_later(self, record: bytes, told: Callable[[int], object], /) -> None: ...
+
+    def keep_writing(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def give_up(self) -> None: ...
 
 
 GroupAppend: Callable[[int, float], Tail] = GroupAppendInPython

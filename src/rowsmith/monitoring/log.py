@@ -22,7 +22,7 @@ from rowsmith.monitoring.log_archive import LogArchive
 from rowsmith.monitoring.log_entries import LogEntry, Role, Row, Source, Status, new_ids, row_of, rows_in
 from rowsmith.monitoring.log_gap import Gap, Hole
 from rowsmith.monitoring.log_inserts import PATIENCE_SECONDS, Insert, insert_postgresql, insert_sqlite
-from rowsmith.monitoring.log_journal import IS_POSSIBLE, LogJournal, read_through
+from rowsmith.monitoring.log_journal import IS_POSSIBLE, LogJournal, Tell, read_through
 from rowsmith.monitoring.log_labels import LabelResult, store_labels
 from rowsmith.monitoring.log_privacy import Privacy
 from rowsmith.monitoring.log_queries import Stretch, Summary, Window, read_counts, read_summary, read_window
@@ -77,22 +77,31 @@ class PredictionLog:
 
     # -- writing -------------------------------------------------------------------------------------------
 
-    def append(self, entries: Sequence[LogEntry]) -> None:
+    def append(self, entries: Sequence[LogEntry], tell: Tell | None = None) -> None:
         """Store entries; they are durable on return. An id that is stored already is left as it is.
+
+        With `tell` it may return before: None is told when they are durable, else the StorageError, in a thread that
+        must not be held up and in which nothing may be appended.
 
         Raises UsageError (an id or a value that cannot be stored; nothing was) and, unless there is a gap for them,
         StorageError (whether they were stored is not known: append them again).
         """
-        if not entries:
-            return
-        self._append([row_of(entry, self._privacy) for entry in entries])
+        self._append([row_of(entry, self._privacy) for entry in entries], tell)
 
-    def append_tables(self, tables: Sequence[LogTable | Refused]) -> None:
+    def append_tables(self, tables: Sequence[LogTable | Refused], tell: Tell | None = None) -> None:
         """The same for rows that were asked about together: one entry for each table."""
-        if tables:
-            self._append([table.to_row(self._privacy) for table in tables])
+        self._append([table.to_row(self._privacy) for table in tables], tell)
 
-    def _append(self, rows: list[Row]) -> None:
+    def _append(self, rows: list[Row], tell: Tell | None) -> None:
+        if rows and tell is not None and self._journal is not None and self._gap is None:
+            self._journal.write(rows, tell)
+            return
+        if rows:
+            self._append_now(rows)
+        if tell is not None:
+            tell(None)
+
+    def _append_now(self, rows: list[Row]) -> None:
         if self._gap is None:
             self._keep(rows)
         else:

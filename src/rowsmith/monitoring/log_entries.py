@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from rowsmith.errors import UsageError
 from rowsmith.monitoring.log_privacy import Privacy
 from rowsmith.monitoring.log_times import to_microseconds
 from rowsmith.monitoring.log_values import encode
+from rowsmith.monitoring.random_digits import random_digits
 from rowsmith.storage.tables import predictions
 
 Source = Literal["api", "page", "batch"]
@@ -30,8 +30,7 @@ COLUMNS = tuple(str(column.name) for column in predictions.columns if column.nam
 TABLE_COLUMNS = (*COLUMNS, *OF_TABLES)
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
+class LogEntry(NamedTuple):
     """One row that was asked about. A naive `time` counts as UTC.
 
     `inputs` is the row and `answer` is Prediction.to_dict(). A refused row has the status `error` and says why in
@@ -67,6 +66,8 @@ def new_ids(count: int) -> list[str]:
     that are given them in turn and logged at one time keep their order in a window.
     """
     start = f"{time.time_ns() // 1_000_000:012x}"
+    if count == 1:
+        return [start + random_digits(20)]
     digits = os.urandom(10 * count).hex()
     return sorted(start + digits[20 * i : 20 * i + 20] for i in range(count))
 

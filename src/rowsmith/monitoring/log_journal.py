@@ -22,8 +22,9 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -55,6 +56,8 @@ ADVICE = {
     errno.ENOENT: "restore the folder from a backup; what comes in meanwhile is refused",
 }
 NOWHERE = -1, b"", 0, 0
+Tell: TypeAlias = Callable[[StorageError | None], object]
+"""Told None when what was written is durable, else why it is not kept."""
 IS_POSSIBLE = fcntl is not None
 
 
@@ -84,6 +87,7 @@ class LogJournal:
         self._behind_since: float | None = None
         self._stop = threading.Event()
         self._mover: threading.Thread | None = None
+        self._writer: threading.Thread | None = None
 
     @property
     def lag_seconds(self) -> float:
@@ -104,24 +108,50 @@ class LogJournal:
             self._active, self._spare = _create(self._folder), _create(self._folder)
             self._turn_to(self._active)
             self._stop.clear()
-            self._mover = threading.Thread(target=self._keep_moving, name="rowsmith-log", daemon=True)
-            self._mover.start()
+            self._mover = self._in_thread(self._keep_moving, "rowsmith-log")
+            self._writer = self._in_thread(self._tail.keep_writing, "rowsmith-log-writer")
+            self._in_thread(self._keep_patience, "rowsmith-log-patience")
 
-    def write(self, rows: Sequence[Row]) -> None:
-        """Rows are durable on return. Any number of threads. Raises StorageError: none of them is kept."""
+    def write(self, rows: Sequence[Row], tell: Tell | None = None) -> None:
+        """Rows are durable on return. Any number of threads. Raises StorageError: none of them is kept.
+
+        With `tell` it may return before, and whether they are kept is told in some thread, where nothing may be
+        written and waited for.
+        """
         payload = pack(rows)
         if self._mover is None:
             self.start()
         if self._tail.end > MOST_BYTES or self.lag_seconds > PATIENCE_SECONDS:
             self._wait_for_room()
+        record = HEAD.pack(len(payload), zlib.crc32(payload)) + payload
+        if tell is not None:
+            self._tail.append_later(record, partial(self._told, tell))
+            return
         try:
-            self._tail.append(HEAD.pack(len(payload), zlib.crc32(payload)) + payload)
-        except TimeoutError as problem:
-            raise _slow() from problem
+            self._tail.append(record)
         except OSError as problem:
-            raise _refusal(problem, self._folder) from problem
+            raise self._refusal(problem) from problem
+        self._note_waiting()
+
+    def _told(self, tell: Tell, error: int) -> None:
+        if error:
+            tell(self._refusal(OSError(error, os.strerror(error))))
+        else:
+            self._note_waiting()
+            tell(None)
+
+    def _note_waiting(self) -> None:
         if self._behind_since is None:
             self._behind_since = time.monotonic()
+
+    def _refusal(self, problem: OSError) -> StorageError:
+        if isinstance(problem, TimeoutError):
+            return _slow()
+        return StorageError(
+            f"the prediction log cannot be written: {problem.strerror or problem}",
+            where=str(self._folder),
+            next_step=ADVICE.get(problem.errno or 0, "check the folder and its disk, and try again"),
+        )
 
     def catch_up(self) -> None:
         """Move what this process has acknowledged so far. Raises StorageError."""
@@ -140,6 +170,9 @@ class LogJournal:
             except StorageError as problem:
                 logger.error("the rest of the prediction log waits in %s: %s", self._folder, problem)
             assert self._active is not None
+            assert self._writer is not None
+            self._tail.stop()
+            self._writer.join()
             self._active.end = self._tail.turn_to(*NOWHERE)
             for file in (self._active, self._spare):
                 assert file is not None
@@ -156,6 +189,16 @@ class LogJournal:
                     raise _slow()
             if self.lag_seconds > PATIENCE_SECONDS:
                 raise self._trouble or _slow()
+
+    def _in_thread(self, work: Callable[[], None], name: str) -> threading.Thread:
+        thread = threading.Thread(target=work, name=name, daemon=True)
+        thread.start()
+        return thread
+
+    def _keep_patience(self) -> None:
+        """In a thread of its own: a disk that does not answer holds up the writer, and the mover with it."""
+        while not self._stop.wait(PATIENCE_SECONDS / 5):
+            self._tail.give_up()
 
     def _keep_moving(self) -> None:
         while not self._stop.wait(MOVE_SECONDS):
@@ -288,14 +331,6 @@ def _records(content: bytes) -> Iterator[bytes]:
             return
         yield payload
         position += HEAD.size + length
-
-
-def _refusal(problem: OSError, folder: Path) -> StorageError:
-    return StorageError(
-        f"the prediction log cannot be written: {problem.strerror or problem}",
-        where=str(folder),
-        next_step=ADVICE.get(problem.errno or 0, "check the folder and its disk, and try again"),
-    )
 
 
 def _make(folder: Path) -> None:

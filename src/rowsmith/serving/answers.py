@@ -12,6 +12,7 @@ import polars as pl
 from rowsmith.conform import ConformingRow
 from rowsmith.model import PREDICTION_COLUMN
 from rowsmith.monitoring.log import LogEntry, PredictionLog
+from rowsmith.monitoring.log_journal import Tell
 from rowsmith.monitoring.log_table import LogTable, ids_of
 from rowsmith.serving.champion import Served
 from rowsmith.serving.table_rows import ConformingTable, frame_of_conforming
@@ -66,10 +67,10 @@ class RowAnswers:
             columns["high"] = pl.Series([item.high if item else None for item in intervals], dtype=pl.Float64)
         return pl.DataFrame(columns)
 
-    def keep(self, log: PredictionLog, entry: MakeEntry) -> None:
+    def keep(self, log: PredictionLog, entry: MakeEntry, tell: Tell | None = None) -> None:
         """The columns that the model looked at are kept: what else a caller sent is none of its business."""
         items = zip(self.ids, self.each(), strict=True)
-        log.append([entry(id=id_, inputs=row, answer=answer) for id_, (row, answer) in items])
+        log.append([entry(id=id_, inputs=row, answer=answer) for id_, (row, answer) in items], tell)
 
     def each(self) -> list[tuple[JsonObject, JsonObject]]:
         """Conforming rows and their answers, as the log keeps them."""
@@ -123,8 +124,8 @@ class TableAnswers:
     def to_frame(self) -> pl.DataFrame:
         return pl.DataFrame([pl.Series("id", self.ids), *self.frame])
 
-    def keep(self, log: PredictionLog, entry: MakeEntry) -> None:
-        log.append_tables([self.to_log(entry(id=self.table))])
+    def keep(self, log: PredictionLog, entry: MakeEntry, tell: Tell | None = None) -> None:
+        log.append_tables([self.to_log(entry(id=self.table))], tell)
 
     def each(self) -> list[tuple[JsonObject, JsonObject]]:
         items = self.items()

@@ -24,6 +24,9 @@ PlacedEndpoint: TypeAlias = Callable[..., Reply]
 
 def flask_view(endpoint: Endpoint | PlacedEndpoint) -> Callable[..., Response]:
     def view(**place: str) -> Response:
-        return to_flask(endpoint(services(), request.environ, **place))
+        reply = endpoint(services(), request.environ, **place)
+        if reply.pending is not None:
+            reply.pending.settle()
+        return to_flask(reply)
 
     return view

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from flask import Response
 
+from rowsmith.serving.pending import Pending
+
 JSON_TYPE = "application/json"
 CSV_TYPE = "text/csv"
 
@@ -16,6 +18,8 @@ class Reply:
     content_type: str = JSON_TYPE
     status: int = 200
     headers: tuple[tuple[str, str], ...] = ()
+    pending: Pending | None = None
+    """What has to be durable before this is sent."""
 
 
 def to_flask(reply: Reply) -> Response:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import http
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from flask import Flask
@@ -17,8 +17,10 @@ from flask import Flask
 from rowsmith.serving.endpoint import Endpoint
 from rowsmith.serving.errors import problem_of, reply_of
 from rowsmith.serving.exchange import Reply
+from rowsmith.serving.held import HELD
 from rowsmith.serving.observing import ROUTE
 from rowsmith.serving.services import Services
+from rowsmith.serving.steps import LISTENER
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -50,6 +52,8 @@ def _door(flask: WSGIApplication, site: Services, admit: Admit, by_path: Mapping
             return flask(environ, start_response)
         environ[ROUTE] = hot.path
         reply = _answer(hot, site, admit, environ)
+        if reply.pending is not None:
+            environ[HELD].pending = reply.pending
         head = [("Content-Type", reply.content_type), ("Content-Length", str(len(reply.body))), *reply.headers]
         start_response(STATUS_LINES[reply.status], head)
         return [reply.body]  # a list is sent at once, what else can be gone through piece by piece
@@ -58,9 +62,14 @@ def _door(flask: WSGIApplication, site: Services, admit: Admit, by_path: Mapping
 
 
 def _answer(hot: Hot, site: Services, admit: Admit, environ: WSGIEnvironment) -> Reply:
+    """An answer that is still pending is one that may be held. While somebody listens to its steps, none is."""
     try:
         admit(environ, hot.endpoint)
-        return hot.answer(site, environ)
+        reply = hot.answer(site, environ)
+        if reply.pending is None or (HELD in environ and LISTENER.get() is None):
+            return reply
+        reply.pending.settle()
+        return replace(reply, pending=None)
     except Exception as error:
         # The edge of the server: whatever is raised becomes a problem document, as Flask's handlers make it.
         return reply_of(problem_of(error, f"POST {hot.path}"))

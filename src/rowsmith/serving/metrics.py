@@ -38,7 +38,7 @@ class Meter:
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
         self._lock = threading.Lock()
-        self._offsets: dict[Key, int] = {}
+        self._places: dict[Key, int] = {}
         self._end = HEADER.size
         if folder is None:
             self._map = mmap.mmap(-1, FIRST_BYTES)
@@ -47,26 +47,31 @@ class Meter:
             with path.open("w+b") as file:
                 file.truncate(FIRST_BYTES)
                 self._map = mmap.mmap(file.fileno(), FIRST_BYTES)
+        self._values = memoryview(self._map).cast("d")
         HEADER.pack_into(self._map, 0, self._end)
 
     def add(self, key: Key, amount: float = 1.0) -> None:
         with self._lock:
-            offset = self._offsets.get(key)
-            if offset is None:
-                offset = self._offsets[key] = self._new(key)
-            VALUE.pack_into(self._map, offset, VALUE.unpack_from(self._map, offset)[0] + amount)
+            self._add(key, amount)
+
+    def _add(self, key: Key, amount: float) -> None:
+        place = self._places.get(key)
+        if place is None:
+            place = self._places[key] = self._new(key)
+        self._values[place] += amount
 
     def observe(self, route: str, method: str, status: int, seconds: float) -> None:
         """One answered request."""
-        self.add(("requests", method, route, str(status)))
-        self.add(("seconds_sum", route), seconds)
-        self.add(("bucket", route, str(bisect_left(BUCKETS, seconds))))
+        with self._lock:
+            self._add(("requests", method, route, str(status)), 1.0)
+            self._add(("seconds_sum", route), seconds)
+            self._add(("bucket", route, str(bisect_left(BUCKETS, seconds))), 1.0)
 
     def put(self, key: Key, value: float) -> None:
         """Set a value that goes up and down."""
         self.add(key, 0.0)
         with self._lock:
-            VALUE.pack_into(self._map, self._offsets[key], value)
+            self._values[self._places[key]] = value
 
     def report_lag(self, seconds: float) -> None:
         """The lag of this process's part of the prediction log."""
@@ -86,17 +91,24 @@ class Meter:
         return dict(totals)
 
     def _new(self, key: Key) -> int:
-        """Room for one more counter. The end is written last, so a reader never sees half an entry."""
+        """Room for one more counter, and which of the file's numbers it is. The end is written last, so a reader never
+        sees half an entry."""
         name = SEPARATOR.join(part.replace(SEPARATOR, " ") for part in key).encode()
         start = self._end + LENGTH.size
         value = start + _padded(len(name))
-        while value + VALUE.size > len(self._map):
-            self._map.resize(2 * len(self._map))
+        if value + VALUE.size > len(self._map):
+            self._grow(value + VALUE.size)
         LENGTH.pack_into(self._map, self._end, len(name))
         self._map[start : start + len(name)] = name
         self._end = value + VALUE.size
         HEADER.pack_into(self._map, 0, self._end)
-        return value
+        return value // VALUE.size
+
+    def _grow(self, size: int) -> None:
+        self._values.release()
+        while size > len(self._map):
+            self._map.resize(2 * len(self._map))
+        self._values = memoryview(self._map).cast("d")
 
 
 def _padded(length: int) -> int:

@@ -7,15 +7,17 @@ down is the rule of an address and never the path, the query, a header or a body
 from __future__ import annotations
 
 import logging
-import os
 import re
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, request
 
+from rowsmith.monitoring.random_digits import random_digits
+from rowsmith.serving.held import HELD
 from rowsmith.serving.logs import REQUEST_ID
 from rowsmith.serving.metrics import Meter
 from rowsmith.serving.tracing import Traces
@@ -63,17 +65,18 @@ def _observed(application: WSGIApplication, meter: Meter, traces: Traces, lag: _
             return start_response(status, [*headers, (HEADER, request_id)], *error)
 
         method = environ["REQUEST_METHOD"] if environ["REQUEST_METHOD"] in METHODS else UNKNOWN
+        held = environ.get(HELD)
         try:
             with traces.request(environ, method, request_id) as traced:
                 answer = application(environ, start)
                 status = int(said[0][:3])
                 route = environ.get(ROUTE, UNKNOWN)
                 traced(route, status)
-            seconds = time.perf_counter() - began
-            meter.observe(route, method, status, seconds)
-            if requests.isEnabledFor(logging.INFO):
-                facts = {"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 3)}
-                requests.info("%s %s %s", method, route, status, extra={"facts": facts})
+            write_down = partial(_write_down, meter, request_id, route, method, began)
+            if held is None or held.pending is None:
+                write_down(status)
+            else:
+                held.sent = write_down
             return answer
         finally:
             REQUEST_ID.reset(token)
@@ -81,10 +84,21 @@ def _observed(application: WSGIApplication, meter: Meter, traces: Traces, lag: _
     return observed
 
 
+def _write_down(meter: Meter, request_id: str, route: str, method: str, began: float, status: int) -> None:
+    """An answer that was held is sent by another thread, which knows nothing of the request."""
+    seconds = time.perf_counter() - began
+    meter.observe(route, method, status, seconds)
+    if requests.isEnabledFor(logging.INFO):
+        token = REQUEST_ID.set(request_id)
+        facts = {"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 3)}
+        requests.info("%s %s %s", method, route, status, extra={"facts": facts})
+        REQUEST_ID.reset(token)
+
+
 def _id_of(environ: WSGIEnvironment) -> str:
     """The caller's own, where it is one, so that it is the same in all logs on the way; else a new one."""
     given = environ.get("HTTP_X_REQUEST_ID", "")
-    return given if given and GIVEN_ID.fullmatch(given) else os.urandom(16).hex()
+    return given if given and GIVEN_ID.fullmatch(given) else random_digits()
 
 
 class _Lag:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from rowsmith.access.keys import KeyRole
 
 OPEN = None
@@ -40,6 +42,7 @@ BLUEPRINTS: dict[str, KeyRole | None] = {
 }
 
 
+@cache
 def role_for(endpoint: str | None) -> KeyRole | None:
     """The least role that an endpoint takes; None where none is needed. An address that leads nowhere needs a key."""
     if endpoint is None:

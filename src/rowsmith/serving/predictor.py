@@ -21,6 +21,7 @@ from rowsmith.monitoring.log_table import new_table_id
 from rowsmith.serving.answers import Answers, MakeEntry, RowAnswers, TableAnswers
 from rowsmith.serving.champion import Route, Served
 from rowsmith.serving.metrics import Meter
+from rowsmith.serving.pending import Pending
 from rowsmith.serving.shadows import Shadowed, Shadows
 from rowsmith.serving.steps import step
 from rowsmith.serving.table_rows import ConformingTable, TableRows, frame_of_conforming
@@ -46,10 +47,27 @@ def answer_rows(
 ) -> Answers:
     """Predict, and keep what was asked and answered: once this returns, the log is durable.
 
+    As `predict_rows`. Raises StorageError, too, when the log cannot be written: then no answer is given.
+    """
+    answers, pending = predict_rows(route, rows, log, began=began, source=source, shadows=shadows)
+    pending.settle()
+    return answers
+
+
+def predict_rows(
+    route: Route,
+    rows: Sequence[Row],
+    log: PredictionLog | None,
+    *,
+    began: float,
+    source: Source = "api",
+    shadows: Shadows | None = None,
+) -> tuple[Answers, Pending]:
+    """Predict. The answers may be given once what is pending is settled: the log's entries.
+
     Where a challenger cannot answer, the log says so and the champion does. A shadow is told through `shadows`, once
     the caller's answers are kept. `began` is the time of `time.perf_counter` at which the request came. Raises
-    SchemaError with the faults of every row (they are kept too, without the rows), and StorageError when the log
-    cannot be written: then no answer is given.
+    SchemaError with the faults of every row (they are kept too, without the rows).
     """
     try:
         with step("conform"):
@@ -64,15 +82,16 @@ def answer_rows(
         if not isinstance(problem, SchemaError):
             logger.exception("version %s failed, and the champion answered", route.served.version.number)
         # Outside the experiment: these rows were chosen by having failed.
-        return answer_rows(Route(route.instead), rows, log, began=began, source=source)
-    if log is not None:
-        now = datetime.now(UTC)
-        with step("log"):
-            answers.keep(log, _entry(route, now, _since(began), source))
-        if route.shadow is not None and shadows is not None:
-            table = answers.table if isinstance(answers, TableAnswers) else None
-            shadows.offer(Shadowed(route, route.shadow, rows, answers.ids, now, log, table))
-    return answers
+        return predict_rows(Route(route.instead), rows, log, began=began, source=source)
+    if log is None:
+        return answers, Pending(None)
+    now = datetime.now(UTC)
+    pending = Pending(partial(answers.keep, log, _entry(route, now, _since(began), source)))
+    if route.shadow is not None and shadows is not None:
+        table = answers.table if isinstance(answers, TableAnswers) else None
+        shadowed = Shadowed(route, route.shadow, rows, answers.ids, now, log, table)
+        pending.then.append(partial(shadows.offer, shadowed))
+    return answers, pending
 
 
 def _entry(route: Route, now: datetime, latency_ms: float, source: Source) -> MakeEntry:
@@ -173,6 +192,7 @@ def count(meter: Meter, answers: Answers) -> None:
     """Predictions by class, as the metrics show them (regression has no classes)."""
     version = answers.served.version
     by_class = answers.served.model.task.is_classification
-    classes: Mapping[Any, int] = Counter(answers.values) if by_class else {"": len(answers.ids)}
+    values = answers.values if by_class else [""] * len(answers.ids)
+    classes: Mapping[Any, int] = Counter(values) if len(values) > 1 else dict.fromkeys(values, 1)
     for name, number in classes.items():
         meter.add(("predictions", version.name, str(version.number), str(name)), number)

@@ -188,6 +188,7 @@ def _load_worker(project: Project, settings: Settings, counters: Path) -> WSGIAp
     """The application of one worker process, which ends when its parent does, however that ended."""
     from rowsmith.serving import logs
     from rowsmith.serving.app import create_app
+    from rowsmith.serving.held import hold_answers
     from rowsmith.serving.slow_bodies import SlowBodies
     from rowsmith.serving.turns import Turns
 
@@ -199,6 +200,7 @@ def _load_worker(project: Project, settings: Settings, counters: Path) -> WSGIAp
     slow_bodies = SlowBodies(settings.port, settings.body_seconds)
     slow_bodies.start()
     _begin(app, project, settings)
+    hold_answers()
     return Turns(app, TURNS, slow_bodies, large=THREADS)
 
 

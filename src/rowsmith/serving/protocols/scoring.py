@@ -9,6 +9,8 @@ import csv
 import io
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -22,7 +24,7 @@ from rowsmith.serving.endpoint import flask_view
 from rowsmith.serving.errors import Problem
 from rowsmith.serving.exchange import CSV_TYPE, JSON_TYPE, Reply
 from rowsmith.serving.hot import Hot
-from rowsmith.serving.predictor import answer_rows, count
+from rowsmith.serving.predictor import count, predict_rows
 from rowsmith.serving.services import Services
 from rowsmith.serving.steps import step
 from rowsmith.types import JsonObject
@@ -46,9 +48,9 @@ def invocations(site: Services, environ: WSGIEnvironment) -> Reply:
     began = time.perf_counter()
     with step("parse"):
         rows = _read(site, environ)
-    answers = answer_rows(site.route(environ, rows), rows, site.log, began=began, shadows=site.shadows)
-    count(site.meter, answers)
-    return _reply(answers, environ.get("HTTP_ACCEPT", ""))
+    answers, pending = predict_rows(site.route(environ, rows), rows, site.log, began=began, shadows=site.shadows)
+    pending.then.append(partial(count, site.meter, answers))
+    return replace(_reply(answers, environ.get("HTTP_ACCEPT", "")), pending=pending)
 
 
 def _read(site: Services, environ: WSGIEnvironment) -> Rows:

@@ -15,7 +15,7 @@ from rowsmith.training.data import Shape
 from rowsmith.training.families import price
 from rowsmith.training.families.base import Fit, Part
 from rowsmith.training.families.inputs import JoinedInputs
-from rowsmith.training.families.links import sigmoid, softmax, two_classes
+from rowsmith.training.families.links import chance, sigmoid, softmax, two_classes
 from rowsmith.training.families.node_table import NodeTable
 from rowsmith.training.families.tree_text import node_table
 from rowsmith.training.families.trees import TreeText
@@ -123,12 +123,16 @@ class _Together:
         self._units = np.array([learner._trees.unit for learner in learners])[:, None]
         self._inputs = JoinedInputs([learner._encoding for learner in learners])
         self._table: NodeTable | None = None
+        self._is_one_chance = len(learners) == 1 and learners[0]._binary
 
     def __call__(self, vector: Matrix) -> Array:
         if self._table is None:
             places = [self._inputs.places(i, len(vector)) for i in range(len(self._learners))]
             self._table = NodeTable.joined([learner._table for learner in self._learners], places)
         sums = self._table.sums_row(self._inputs.of(vector))
+        if self._is_one_chance:
+            event = chance(sums.item() * self._learners[0]._trees.unit)
+            return np.array([[1.0 - event, event]])
         return self._learners[0]._answers(sums.reshape(len(self._learners), -1) * self._units)
 
 
