@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 from flask import Flask
-from granian.server import mp
+from granian.server import mp as workers_of_granian
 from sqlalchemy import func, select
 
 from rowsmith.errors import StorageError
@@ -25,6 +25,7 @@ from rowsmith.workflows.project import Project
 from tests.serving.models import a_row
 
 PATIENCE_SECONDS = 60.0
+mp: Any = workers_of_granian
 
 
 class Protocol:

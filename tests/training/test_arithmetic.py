@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rowsmith.blend import together
+from rowsmith.blend import Blend, together
 from rowsmith.model import Learner
 from rowsmith.storage import archive
 from rowsmith.training import FAMILIES
@@ -113,11 +113,14 @@ def test_a_row_alone_gets_the_bits_it_gets_among_others(name: str, task: Task, r
     batch = learner.predict(matrix)
     assert np.isfinite(batch).all()
     np.testing.assert_array_equal(bits(np.stack([learner.predict_row(vector) for vector in matrix])), bits(batch))
+    single = Blend([learner], [1.0], batch.shape[1])
+    alone = np.stack([single.predict_row(vector) for vector in matrix])
+    np.testing.assert_array_equal(bits(alone), bits(single.predict(matrix)))
     several = [learner, learned("lightgbm", task)[1], learned("extra_trees", task)[1]]
     at_once = together(several)
     for i, vector in enumerate(matrix):
-        alone = [one.predict(matrix)[i] for one in several]
-        assert sorted(bits(np.stack(alone)).tolist()) == sorted(bits(at_once(vector)).tolist())
+        each = [one.predict(matrix)[i] for one in several]
+        assert sorted(bits(np.stack(each)).tolist()) == sorted(bits(at_once(vector)).tolist())
 
 
 @pytest.mark.parametrize("task", Task)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rowsmith.errors import ArtifactError
 from rowsmith.training.families import traverse
-from rowsmith.training.families.links import sigmoid
+from rowsmith.training.families.links import chance, sigmoid
 from rowsmith.training.families.node_table import NodeTable, Splits
 from rowsmith.training.families.traverse import IS_CATEGORY, add_leaves_numpy
 from rowsmith.training.families.tree_plan import NOT_PLANNED, plan_of
@@ -32,6 +32,14 @@ def grown(rounds: int = 100) -> tuple[lightgbm.Booster, Matrix]:
     params = {"objective": "binary", "verbosity": -1, "num_threads": 1}
     dataset = lightgbm.Dataset(data.matrix, target, categorical_feature=[3, 4])
     return lightgbm.train(params, dataset, rounds), data.matrix
+
+
+@settings(max_examples=300, deadline=None)
+@given(sums=st.lists(st.floats(width=64), min_size=1, max_size=20))
+def test_one_chance_has_the_bits_of_many(sums: list[float]) -> None:
+    many = sigmoid(np.array(sums))
+    one = np.array([chance(value) for value in sums])
+    np.testing.assert_array_equal(one.view(np.int64), many.view(np.int64))
 
 
 def twin(table: NodeTable, matrix: Matrix) -> Scores2D:

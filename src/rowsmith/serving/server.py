@@ -41,7 +41,7 @@ THREADS = min(8, 2 * (os.cpu_count() or 1) + 1)
 CONNECTIONS = 512
 """Of a worker, each with a thread while it has a request; most of these may be waiting for bodies."""
 TURNS = 16
-"""Requests that a worker is at: most of them wait for the log, which several then share a write of."""
+"""Requests that a worker is at. One whose answer is held (see held.py) takes no turn meanwhile."""
 PORT_SECONDS = 3.0
 READY_SECONDS = 60.0
 PATIENCE_SECONDS = 5.0
