@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from rowsmith.serving.errors import problem_of, reply_of
+from rowsmith.serving.logs import REQUEST_ID, about
 from rowsmith.serving.pending import Pending
 
 HELD = "rowsmith.held"
@@ -25,7 +26,7 @@ Headers: TypeAlias = list[tuple[str, str]]
 class Held:
     """Stands before the object of granian that sends the answer to a request."""
 
-    __slots__ = ("_protocol", "pending", "sent")
+    __slots__ = ("_asked", "_protocol", "_request_id", "pending", "sent")
 
     def __init__(self, protocol: Any) -> None:
         self._protocol = protocol
@@ -33,6 +34,10 @@ class Held:
         """What the answer waits for, where it does."""
         self.sent: Callable[[int], object] | None = None
         """Told the status of an answer that had to wait."""
+
+    def hold(self, pending: Pending, asked: str) -> None:
+        """The answer to what was `asked` (method and path) waits; it is not sent yet."""
+        self.pending, self._asked, self._request_id = pending, asked, REQUEST_ID.get()
 
     def response_bytes(self, status: int, headers: Headers, body: bytes) -> None:
         pending, self.pending = self.pending, None
@@ -50,7 +55,8 @@ class Held:
 
     def _send(self, status: int, headers: Headers, body: bytes, problem: Exception | None) -> None:
         if problem is not None:
-            reply = reply_of(problem_of(problem, "a held answer"))
+            with about(self._request_id):
+                reply = reply_of(problem_of(problem, self._asked))
             status, body = reply.status, reply.body
             headers = [item for item in headers if item[0] not in HEAD_OF_BODY]
             headers += [("Content-Type", reply.content_type), ("Content-Length", str(len(body))), *reply.headers]

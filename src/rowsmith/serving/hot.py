@@ -53,7 +53,7 @@ def _door(flask: WSGIApplication, site: Services, admit: Admit, by_path: Mapping
         environ[ROUTE] = hot.path
         reply = _answer(hot, site, admit, environ)
         if reply.pending is not None:
-            environ[HELD].pending = reply.pending
+            environ[HELD].hold(reply.pending, f"POST {hot.path}")
         head = [("Content-Type", reply.content_type), ("Content-Length", str(len(reply.body))), *reply.headers]
         start_response(STATUS_LINES[reply.status], head)
         return [reply.body]  # a list is sent at once, what else can be gone through piece by piece

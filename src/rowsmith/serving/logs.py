@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import TracebackType
@@ -29,6 +31,16 @@ GRANIAN: dict[str, Any] = {
     "loggers": {"_granian": {"handlers": [], "propagate": True, "filters": ["threads"]}},
 }
 """Granian's own way of logging, so that its lines come as ours do."""
+
+
+@contextmanager
+def about(request_id: str) -> Iterator[None]:
+    """What is logged here belongs to a request, whichever thread this is."""
+    token = REQUEST_ID.set(request_id)
+    try:
+        yield
+    finally:
+        REQUEST_ID.reset(token)
 
 
 class ManyThreads(logging.Filter):

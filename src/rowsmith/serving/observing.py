@@ -18,7 +18,7 @@ from flask import Flask, Response, request
 
 from rowsmith.monitoring.random_digits import random_digits
 from rowsmith.serving.held import HELD
-from rowsmith.serving.logs import REQUEST_ID
+from rowsmith.serving.logs import REQUEST_ID, about
 from rowsmith.serving.metrics import Meter
 from rowsmith.serving.tracing import Traces
 
@@ -89,10 +89,9 @@ def _write_down(meter: Meter, request_id: str, route: str, method: str, began: f
     seconds = time.perf_counter() - began
     meter.observe(route, method, status, seconds)
     if requests.isEnabledFor(logging.INFO):
-        token = REQUEST_ID.set(request_id)
         facts = {"method": method, "route": route, "status": status, "ms": round(seconds * 1000, 3)}
-        requests.info("%s %s %s", method, route, status, extra={"facts": facts})
-        REQUEST_ID.reset(token)
+        with about(request_id):
+            requests.info("%s %s %s", method, route, status, extra={"facts": facts})
 
 
 def _id_of(environ: WSGIEnvironment) -> str:
