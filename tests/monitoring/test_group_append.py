@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -262,3 +263,63 @@ def test_whose_turn_does_not_come_is_told_and_not_written(tmp_path: Path, make: 
     opened.tail.append(b"[the last]")
     os.close(opened.descriptor)
     assert opened.content.replace(b"x", b"").rstrip(bytes(1)) == b"".join([*kept, b"[the last]"])
+
+
+TRACED = """
+import os, sys, threading, tracemalloc
+from rowsmith.monitoring.group_append import SYNCED, GroupAppend
+tracemalloc.start()
+told = []
+for round in range(5):
+    path = os.path.join(sys.argv[1], str(round))
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | SYNCED)
+    tail = GroupAppend(0, 60.0)
+    tail.turn_to(descriptor, os.fsencode(path), os.fstat(descriptor).st_ino, 0)
+    def wait():
+        for _ in range(30):
+            tail.append(b"x" * 50)
+    def leave():
+        for _ in range(30):
+            tail.append_later(b"y" * 50, told.append)
+    threads = [threading.Thread(target=work) for work in (wait, leave) * 8]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+print(sum(told), "of", len(told))
+"""
+
+
+def test_nothing_waits_for_itself_while_memory_is_traced(tmp_path: Path) -> None:
+    """Who asks for memory then asks for the interpreter's lock, too."""
+    command = [sys.executable, "-c", TRACED, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE_SECONDS)
+    assert done.stdout.startswith("0 of")
+
+
+def test_a_writer_that_ends_leaves_nothing_behind(opened: Opened) -> None:
+    is_over = threading.Event()
+
+    def insist() -> None:
+        while not is_over.is_set():
+            opened.tail.append(b"x" * 20)
+
+    threads = [threading.Thread(target=insist) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for _ in range(50):
+        with writing(opened):
+            time.sleep(0.002)
+    is_over.set()
+    for thread in threads:
+        thread.join(PATIENCE_SECONDS)
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def test_nothing_can_be_appended_too(opened: Opened) -> None:
+    threads = [threading.Thread(target=lambda: [opened.tail.append(b"") for _ in range(50)]) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert opened.tail.end == 0

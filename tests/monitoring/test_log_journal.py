@@ -262,3 +262,50 @@ def test_entries_of_another_release_are_refused_with_a_way_out_and_kept(tmp_path
         read_through(tmp_path, shelf)
     assert caught.value.where == str(left) and "start that release" in caught.value.next_step
     assert left.exists() and not shelf.rows
+
+
+def test_a_journal_that_was_closed_in_trouble_begins_anew(
+    tmp_path: Path, shelf: Shelf, journal: LogJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf.fails = True
+    journal.write(rows("a"))
+    journal.close()
+    monkeypatch.setattr(log_journal, "PATIENCE_SECONDS", 0.05)
+    time.sleep(0.1)
+    shelf.fails = False
+    journal.write(rows("b"))
+    journal.catch_up()
+    assert sorted(shelf.rows) == ["a", "b"]
+
+
+def test_closing_and_writing_at_once_loses_nothing(tmp_path: Path, shelf: Shelf) -> None:
+    journal = LogJournal(tmp_path, shelf)
+    is_over = threading.Event()
+    kept: list[str] = []
+    refused: list[StorageError] = []
+
+    def insist(thread: int) -> None:
+        number = 0
+        while not is_over.is_set():
+            number += 1
+            id_ = f"{thread}-{number}"
+            try:
+                journal.write(rows(id_))
+            except StorageError as problem:  # it came while the journal was closed
+                refused.append(problem)
+            else:
+                kept.append(id_)
+
+    threads = [threading.Thread(target=insist, args=(thread,)) for thread in range(4)]
+    for thread in threads:
+        thread.start()
+    for _ in range(20):
+        time.sleep(0.02)
+        journal.close()
+    is_over.set()
+    for thread in threads:
+        thread.join()
+    journal.close()
+    read_through(tmp_path, shelf)
+    assert set(kept) <= set(shelf.rows)
+    assert not list(tmp_path.iterdir())

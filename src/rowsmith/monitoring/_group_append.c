@@ -14,22 +14,23 @@
 #include "_records_file.h"
 
 #define MOST_POOLED 64
+#define LONGEST_WAIT 3600.0 /* seconds; the clock of locks does not take any */
 
 /* `queue` guards what stands above it; who holds it never waits for the interpreter's lock. `writing` is held while there
    is a write, and guards what stands below. */
 typedef struct {
     PyObject_HEAD
     Record *first, *last;
-    int is_busy;                          /* somebody writes, or is about to */
-    int has_writer, is_over;              /* whether its thread is there, and is to end */
-    int is_woken, leads_next;             /* whether `wake` was let go of, and whether what has gathered is the writer's */
-    PyThread_type_lock pool[MOST_POOLED]; /* locks that are held and on which nobody waits */
-    int pooled;
+    int is_busy;              /* somebody writes, or is about to */
+    int has_writer, is_over;  /* whether its thread is there, and is to end */
+    int is_woken, leads_next; /* whether `wake` was let go of, and whether what has gathered is the writer's */
     PyThread_type_lock wake;
     PyThread_type_lock queue;
     PyThread_type_lock writing;
     File file;
     double patience;
+    PyThread_type_lock pool[MOST_POOLED]; /* locks that are held and on which nobody waits */
+    int pooled;
 } GroupAppend;
 
 /* -- records ----------------------------------------------------------------------------------------------- */
@@ -71,8 +72,8 @@ static void tell(Record *record)
     free(record);
 }
 
-/* A lock that is held. Called with `queue` held. */
-static PyThread_type_lock new_turn(GroupAppend *self)
+/* A lock that is held. The pool is guarded by the interpreter's lock; to allocate may need that, too. */
+static PyThread_type_lock take_turn(GroupAppend *self)
 {
     if (self->pooled > 0)
         return self->pool[--self->pooled];
@@ -84,12 +85,9 @@ static PyThread_type_lock new_turn(GroupAppend *self)
 
 static void give_back(GroupAppend *self, PyThread_type_lock turn)
 {
-    PyThread_acquire_lock(self->queue, WAIT_LOCK);
-    int has_place = self->pooled < MOST_POOLED;
-    if (has_place)
+    if (self->pooled < MOST_POOLED)
         self->pool[self->pooled++] = turn;
-    PyThread_release_lock(self->queue);
-    if (!has_place)
+    else
         PyThread_free_lock(turn);
 }
 
@@ -177,28 +175,24 @@ static int take_back(GroupAppend *self, const Record *record)
     return is_back;
 }
 
-static void add(GroupAppend *self, Record *record, PyThreadState **state)
+static void add(GroupAppend *self, Record *record, PyThread_type_lock turn, PyThreadState **state)
 {
     PyThread_acquire_lock(self->queue, WAIT_LOCK);
     int leads = !self->is_busy;
     self->is_busy = 1;
-    if (!leads && (record->turn = new_turn(self)) != NULL)
+    if (!leads) {
+        record->turn = turn;
         enqueue(self, record);
+    }
     PyThread_release_lock(self->queue);
 
     if (leads) {
         lead(self, record, 0, state);
-    } else if (record->turn == NULL) {
-        record->error = ENOMEM;
-    } else {
-        PY_TIMEOUT_T patience = (PY_TIMEOUT_T)(self->patience * 1e6);
-        if (PyThread_acquire_lock_timed(record->turn, patience, 0) != PY_LOCK_ACQUIRED) {
-            if (take_back(self, record))
-                record->error = ETIMEDOUT;
-            else
-                PyThread_acquire_lock(record->turn, WAIT_LOCK);
-        }
-        give_back(self, record->turn);
+    } else if (PyThread_acquire_lock_timed(turn, (PY_TIMEOUT_T)(self->patience * 1e6), 0) != PY_LOCK_ACQUIRED) {
+        if (take_back(self, record))
+            record->error = ETIMEDOUT;
+        else
+            PyThread_acquire_lock(turn, WAIT_LOCK);
     }
 }
 
@@ -206,6 +200,7 @@ static void add(GroupAppend *self, Record *record, PyThreadState **state)
 
 static PyObject *append(PyObject *object, PyObject *bytes)
 {
+    GroupAppend *self = (GroupAppend *)object;
     Record record = {0};
     char *content;
     Py_ssize_t length;
@@ -213,9 +208,13 @@ static PyObject *append(PyObject *object, PyObject *bytes)
         return NULL;
     record.bytes = content;
     record.length = (size_t)length;
+    PyThread_type_lock turn = take_turn(self);
+    if (turn == NULL)
+        return PyErr_NoMemory();
     PyThreadState *state = PyEval_SaveThread();
-    add((GroupAppend *)object, &record, &state);
+    add(self, &record, turn, &state);
     PyEval_RestoreThread(state);
+    give_back(self, turn);
     if (record.error != 0) {
         errno = record.error;
         return PyErr_SetFromErrno(PyExc_OSError);
@@ -260,18 +259,17 @@ static PyObject *keep_writing(PyObject *object, PyObject *nothing)
     PyThreadState *state = PyEval_SaveThread();
     PyThread_acquire_lock(self->queue, WAIT_LOCK);
     self->has_writer = 1;
-    for (int is_over = self->is_over; !is_over;) {
-        PyThread_release_lock(self->queue);
-        PyThread_acquire_lock(self->wake, WAIT_LOCK);
-        PyThread_acquire_lock(self->queue, WAIT_LOCK);
+    while (!self->is_over || self->leads_next) {
         int leads = self->leads_next;
-        is_over = self->is_over;
-        self->is_woken = self->leads_next = 0;
-        if (!leads)
-            continue;
+        self->leads_next = 0;
         PyThread_release_lock(self->queue);
-        lead(self, take_all(self), 1, &state);
+        if (leads)
+            lead(self, take_all(self), 1, &state);
+        else
+            PyThread_acquire_lock(self->wake, WAIT_LOCK);
         PyThread_acquire_lock(self->queue, WAIT_LOCK);
+        if (!leads)
+            self->is_woken = 0;
     }
     self->has_writer = self->is_over = 0;
     PyThread_release_lock(self->queue);
@@ -362,7 +360,7 @@ static PyObject *make(PyTypeObject *type, PyObject *args, PyObject *names)
         return NULL;
     self->file.descriptor = -1;
     self->file.prepared = (off_t)prepared;
-    self->patience = patience;
+    self->patience = patience < LONGEST_WAIT ? patience : LONGEST_WAIT;
     self->queue = PyThread_allocate_lock();
     self->writing = PyThread_allocate_lock();
     self->wake = PyThread_allocate_lock();

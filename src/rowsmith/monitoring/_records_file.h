@@ -84,7 +84,7 @@ static const char *gather(File *file, const Record *group, size_t *length)
     *length = 0;
     for (const Record *each = group; each != NULL; each = each->next)
         *length += each->length;
-    if (group->next == NULL)
+    if (group->next == NULL || *length == 0)
         return group->bytes;
     if (*length > file->room) {
         char *larger = realloc(file->gathered, *length);

@@ -86,8 +86,7 @@ class LogJournal:
         self._trouble: StorageError | None = None
         self._behind_since: float | None = None
         self._stop = threading.Event()
-        self._mover: threading.Thread | None = None
-        self._writer: threading.Thread | None = None
+        self._threads: tuple[threading.Thread, ...] = ()
 
     @property
     def lag_seconds(self) -> float:
@@ -101,16 +100,19 @@ class LogJournal:
         Raises StorageError.
         """
         with self._starting:
-            if self._mover is not None:
+            if self._threads:
                 return
             _make(self._folder)
             read_through(self._folder, self._store)
             self._active, self._spare = _create(self._folder), _create(self._folder)
             self._turn_to(self._active)
             self._stop.clear()
-            self._mover = self._in_thread(self._keep_moving, "rowsmith-log")
-            self._writer = self._in_thread(self._tail.keep_writing, "rowsmith-log-writer")
-            self._in_thread(self._keep_patience, "rowsmith-log-patience")
+            self._behind_since = self._trouble = None
+            self._threads = (
+                _begun(self._keep_moving, "rowsmith-log"),
+                _begun(self._keep_patience, "rowsmith-log-patience"),
+                _begun(self._tail.keep_writing, "rowsmith-log-writer"),
+            )
 
     def write(self, rows: Sequence[Row], tell: Tell | None = None) -> None:
         """Rows are durable on return. Any number of threads. Raises StorageError: none of them is kept.
@@ -119,7 +121,7 @@ class LogJournal:
         written and waited for.
         """
         payload = pack(rows)
-        if self._mover is None:
+        if not self._threads:
             self.start()
         if self._tail.end > MOST_BYTES or self.lag_seconds > PATIENCE_SECONDS:
             self._wait_for_room()
@@ -160,26 +162,30 @@ class LogJournal:
 
     def close(self) -> None:
         """Move the rest and remove the files. What cannot be moved stays for the next process."""
-        self._stop.set()
-        if self._mover is None:
-            return
-        self._mover.join()
+        with self._starting:
+            if not self._threads:
+                return
+            self._stop.set()
+            self._tail.stop()
+            for thread in self._threads:
+                thread.join()
+            self._threads = ()
+            self._let_go()
+
+    def _let_go(self) -> None:
         with self._moving:
             try:
                 self._move()
             except StorageError as problem:
                 logger.error("the rest of the prediction log waits in %s: %s", self._folder, problem)
             assert self._active is not None
-            assert self._writer is not None
-            self._tail.stop()
-            self._writer.join()
             self._active.end = self._tail.turn_to(*NOWHERE)
             for file in (self._active, self._spare):
                 assert file is not None
                 if file.end == 0:
                     file.path.unlink(missing_ok=True)
                 os.close(file.descriptor)
-            self._active = self._spare = self._mover = None
+            self._active = self._spare = None
 
     def _wait_for_room(self) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -189,11 +195,6 @@ class LogJournal:
                     raise _slow()
             if self.lag_seconds > PATIENCE_SECONDS:
                 raise self._trouble or _slow()
-
-    def _in_thread(self, work: Callable[[], None], name: str) -> threading.Thread:
-        thread = threading.Thread(target=work, name=name, daemon=True)
-        thread.start()
-        return thread
 
     def _keep_patience(self) -> None:
         """In a thread of its own: a disk that does not answer holds up the writer, and the mover with it."""
@@ -331,6 +332,12 @@ def _records(content: bytes) -> Iterator[bytes]:
             return
         yield payload
         position += HEAD.size + length
+
+
+def _begun(work: Callable[[], None], name: str) -> threading.Thread:
+    thread = threading.Thread(target=work, name=name, daemon=True)
+    thread.start()
+    return thread
 
 
 def _make(folder: Path) -> None:
