@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -94,21 +95,26 @@ def eventually(true: Callable[[], Any]) -> bool:
 
 
 class Slow:
-    """A log whose disk takes its time: it is told to go on."""
+    """A log whose disk takes its time for whoever does not wait: it is told to go on."""
 
     def __init__(self, asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
-        assert asked.site.log is not None
-        self._append = asked.site.log.append
-        self._waiting: list[tuple[Any, Any]] = []
-        monkeypatch.setattr(asked.site.log, "append", self.append)
+        self._waiting: list[tuple[Any, Any, Any]] = []
+        self.waited = 0
+        """How often somebody has waited."""
+        for name in ("append", "append_tables"):
+            monkeypatch.setattr(asked.site.log, name, partial(self._append, getattr(asked.site.log, name)))
 
-    def append(self, entries: Any, tell: Any = None) -> None:
-        self._waiting.append((entries, tell))
+    def _append(self, append: Any, items: Any, tell: Any = None) -> None:
+        if tell is None:
+            append(items)
+            self.waited += 1
+        else:
+            self._waiting.append((append, items, tell))
 
     def go_on(self, problem: StorageError | None = None) -> None:
-        for entries, tell in self._waiting:
+        for append, items, tell in self._waiting:
             if problem is None:
-                self._append(entries, tell)
+                append(items, tell)
             else:
                 tell(problem)
         self._waiting.clear()
@@ -145,7 +151,7 @@ def test_what_the_log_refuses_is_a_problem_with_the_same_head(
     slow = Slow(asked, monkeypatch)
     abouts: list[str] = []
     caplog.handler.addFilter(lambda _: abouts.append(REQUEST_ID.get()) or True)  # type: ignore[func-returns-value]
-    protocol = asked({"rows": [a_row()] * 20}, HTTP_ACCEPT_ENCODING=encoding, HTTP_X_REQUEST_ID="mine")
+    protocol = asked({"rows": [a_row()] * 10}, HTTP_ACCEPT_ENCODING=encoding, HTTP_X_REQUEST_ID="mine")
     slow.go_on(StorageError("the disk is full"))
     ((status, headers, body),) = protocol.answers
     assert status == 503
@@ -172,12 +178,43 @@ def test_a_refusal_is_not_held(asked: Asked, body: Any) -> None:
     assert status == 422
 
 
-def test_a_table_and_other_protocols_are_held_too(asked: Asked) -> None:
-    table = asked({"rows": [a_row()] * 100}, HTTP_ACCEPT_ENCODING="gzip")
+def test_some_rows_and_other_protocols_are_held_too(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow(asked, monkeypatch)
+    some = asked({"rows": [a_row()] * 20}, HTTP_ACCEPT_ENCODING="gzip")
     scored = asked({"dataframe_records": [a_row()]}, "/invocations")
-    assert eventually(lambda: table.answers and scored.answers)
-    assert table.answers[0][0] == scored.answers[0][0] == 200
-    assert table.answers[0][1]["Content-Encoding"] == "gzip"
+    assert not some.answers and not scored.answers
+    slow.go_on()
+    assert eventually(lambda: some.answers and scored.answers)
+    assert some.answers[0][0] == scored.answers[0][0] == 200
+    assert some.answers[0][1]["Content-Encoding"] == "gzip"
+
+
+@pytest.mark.parametrize(("rows", "is_chunked"), [(300, False), (1, True)])
+def test_what_is_large_or_of_unknown_length_waits_in_its_turn(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch, rows: int, is_chunked: bool
+) -> None:
+    """As many as there are connections must not be kept meanwhile."""
+    slow = Slow(asked, monkeypatch)
+    headers = {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": ""} if is_chunked else {}
+    protocol = asked({"rows": [a_row()] * rows}, **headers)
+    assert protocol.answers[0][0] == 200
+    assert slow.waited == 1
+
+
+def test_what_fails_behind_the_log_is_a_problem(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    add = asked.site.meter.add
+
+    def refuse(key: Any, amount: float = 1.0) -> None:
+        if key[0] == "predictions":
+            raise OSError("no room to count")
+        add(key, amount)
+
+    monkeypatch.setattr(asked.site.meter, "add", refuse)
+    protocol = asked({"row": a_row()})
+    assert eventually(lambda: protocol.answers)
+    ((status, headers, body),) = protocol.answers
+    assert (status, orjson.loads(body)["type"]) == (500, "/problems/internal")
+    assert headers["X-Request-Id"] and counted(asked, "requests") == 1
 
 
 @pytest.mark.skipif(not group_append.is_compiled, reason="without the compiled writer, threads wait")

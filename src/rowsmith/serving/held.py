@@ -10,17 +10,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rowsmith.serving.errors import problem_of, reply_of
 from rowsmith.serving.logs import REQUEST_ID, about
 from rowsmith.serving.pending import Pending
+from rowsmith.serving.steps import LISTENER
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 HELD = "rowsmith.held"
 """Of an answer that may be held, in the WSGI environment."""
+MOST_BYTES = 16 << 10
 HEAD_OF_BODY = frozenset({"Content-Type", "Content-Length", "Content-Encoding"})
 
 Headers: TypeAlias = list[tuple[str, str]]
+
+
+def may_be_held(environ: WSGIEnvironment, size: int) -> bool:
+    """Of an answer of so many bytes. As many may wait for a slow disk as there are connections, so they have to be
+    small, and what they answer, too; all others keep their turn (see turns.py) while they wait. While somebody listens
+    to the steps of a request, it waits itself."""
+    asked = environ.get("CONTENT_LENGTH", "")
+    is_small = size <= MOST_BYTES and asked.isdecimal() and int(asked) <= MOST_BYTES
+    return is_small and HELD in environ and LISTENER.get() is None
 
 
 class Held:

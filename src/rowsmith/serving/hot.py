@@ -17,10 +17,9 @@ from flask import Flask
 from rowsmith.serving.endpoint import Endpoint
 from rowsmith.serving.errors import problem_of, reply_of
 from rowsmith.serving.exchange import Reply
-from rowsmith.serving.held import HELD
+from rowsmith.serving.held import HELD, may_be_held
 from rowsmith.serving.observing import ROUTE
 from rowsmith.serving.services import Services
-from rowsmith.serving.steps import LISTENER
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -62,11 +61,11 @@ def _door(flask: WSGIApplication, site: Services, admit: Admit, by_path: Mapping
 
 
 def _answer(hot: Hot, site: Services, admit: Admit, environ: WSGIEnvironment) -> Reply:
-    """An answer that is still pending is one that may be held. While somebody listens to its steps, none is."""
+    """An answer that is still pending is one that may be held."""
     try:
         admit(environ, hot.endpoint)
         reply = hot.answer(site, environ)
-        if reply.pending is None or (HELD in environ and LISTENER.get() is None):
+        if reply.pending is None or may_be_held(environ, len(reply.body)):
             return reply
         reply.pending.settle()
         return replace(reply, pending=None)

@@ -106,9 +106,11 @@ class Meter:
 
     def _grow(self, size: int) -> None:
         self._values.release()
-        while size > len(self._map):
-            self._map.resize(2 * len(self._map))
-        self._values = memoryview(self._map).cast("d")
+        try:
+            while size > len(self._map):
+                self._map.resize(2 * len(self._map))
+        finally:
+            self._values = memoryview(self._map).cast("d")
 
 
 def _padded(length: int) -> int:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias
 
-from rowsmith.monitoring.log_journal import Tell
 from rowsmith.serving.steps import step
 
 Act: TypeAlias = Callable[[], Any]
+Tell: TypeAlias = Callable[[Exception | None], object]
+"""Told None when the answer may be given, else why not."""
 
 
 @dataclass(slots=True)
@@ -30,15 +31,19 @@ class Pending:
         self._finish()
 
     def settle_later(self, tell: Tell) -> None:
-        """Returns at once. `tell` is told None when the answer may be given, else why not, in some thread."""
+        """May return before anything is told, which then is done in some other thread."""
         if self.keep is None:
             self._told(tell, None)
         else:
             self.keep(tell=partial(self._told, tell))
 
-    def _told(self, tell: Tell, problem: Any) -> None:
+    def _told(self, tell: Tell, problem: Exception | None) -> None:
         if problem is None:
-            self._finish()
+            try:
+                self._finish()
+            except Exception as failure:
+                # At the edge of a thread that knows nothing of the request: it has to be told whatever happened.
+                problem = failure
         tell(problem)
 
     def _finish(self) -> None:
