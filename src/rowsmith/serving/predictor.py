@@ -128,7 +128,7 @@ def conform(deployed: Deployed, rows: Sequence[Row]) -> Sequence[ConformingRow]:
     Many rows are looked at as a table. Where they did not come as one, each that is odd is looked at by itself, so that
     faults and warnings name their row.
     """
-    if isinstance(rows, TableRows):
+    if type(rows) is TableRows:
         return _conform_alone(deployed, rows) if len(rows) == 1 else _conform_table(deployed.frame(rows.frame))
     if len(rows) < ROWS_AS_TABLE:
         return _conform_alone(deployed, rows)
@@ -165,7 +165,7 @@ def _conform_alone(deployed: Deployed, rows: Sequence[Row]) -> list[ConformingRo
 
 def answers_of(served: Served, conforming: Sequence[ConformingRow]) -> Answers:
     """Answers with new ids: as a table where the rows are one."""
-    if isinstance(conforming, ConformingTable):
+    if type(conforming) is ConformingTable:
         return TableAnswers(served, new_table_id(), predict_table(served.model, conforming), conforming)
     return RowAnswers(served, new_ids(len(conforming)), predict(served.model, conforming), conforming)
 
