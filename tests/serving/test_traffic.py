@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +170,8 @@ def test_a_shadow_that_fails_or_has_no_room_costs_the_caller_nothing(
     rule = begin(project, site, "shadow", share=1.0)
     route = Route(champion, "champion", rule.position, rule.unit("x"), shadow=served)
     shadows = Shadows(meter, max_rows=3)
-    answers = answer_rows(route, [a_row()], project.log, began=time.perf_counter(), shadows=shadows)
+    answers, pending = answer_rows(replace(site, shadows=shadows), route, [a_row()], began=time.perf_counter())
+    pending.settle()
     broken = Shadowed(route, served, [{"age": "not a number"}], ["broken"], project.now(), project.log)
     shadows.offer(broken)
     shadows.offer(Shadowed(route, served, [a_row()] * 9, ["many"] * 9, project.now(), project.log))

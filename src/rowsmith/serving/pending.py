@@ -19,7 +19,7 @@ class Pending:
     """`keep` appends to the log: it returns when the entries are durable or, where it is given somebody to tell,
     before. None where nothing is kept."""
 
-    keep: Callable[..., None] | None
+    keep: Callable[..., None] | None = None
     then: list[Act] = field(default_factory=list)
     """Done, in order, once the entries are durable."""
 

@@ -16,13 +16,14 @@ import polars as pl
 from rowsmith.conform import ConformingFrame, ConformingRow, frame_of_rows
 from rowsmith.errors import Fault, SchemaError
 from rowsmith.model import TrainedModel
-from rowsmith.monitoring.log import LogEntry, PredictionLog, Source, new_ids
+from rowsmith.monitoring.log import LogEntry, Source, new_ids
 from rowsmith.monitoring.log_table import new_table_id
 from rowsmith.serving.answers import Answers, MakeEntry, RowAnswers, TableAnswers
 from rowsmith.serving.champion import Route, Served
 from rowsmith.serving.metrics import Meter
 from rowsmith.serving.pending import Pending
-from rowsmith.serving.shadows import Shadowed, Shadows
+from rowsmith.serving.services import Services
+from rowsmith.serving.shadows import Shadowed
 from rowsmith.serving.steps import step
 from rowsmith.serving.table_rows import ConformingTable, TableRows, frame_of_conforming
 from rowsmith.types import Prediction
@@ -37,38 +38,15 @@ logger = logging.getLogger("rowsmith.serving")
 
 
 def answer_rows(
-    route: Route,
-    rows: Sequence[Row],
-    log: PredictionLog | None,
-    *,
-    began: float,
-    source: Source = "api",
-    shadows: Shadows | None = None,
-) -> Answers:
-    """Predict, and keep what was asked and answered: once this returns, the log is durable.
-
-    As `predict_rows`. Raises StorageError, too, when the log cannot be written: then no answer is given.
-    """
-    answers, pending = predict_rows(route, rows, log, began=began, source=source, shadows=shadows)
-    pending.settle()
-    return answers
-
-
-def predict_rows(
-    route: Route,
-    rows: Sequence[Row],
-    log: PredictionLog | None,
-    *,
-    began: float,
-    source: Source = "api",
-    shadows: Shadows | None = None,
+    site: Services, route: Route, rows: Sequence[Row], *, began: float, source: Source = "api"
 ) -> tuple[Answers, Pending]:
-    """Predict. The answers may be given once what is pending is settled: the log's entries.
+    """Predict. The answers may be given once what is pending is settled: they are in the log, then, and counted.
 
-    Where a challenger cannot answer, the log says so and the champion does. A shadow is told through `shadows`, once
-    the caller's answers are kept. `began` is the time of `time.perf_counter` at which the request came. Raises
-    SchemaError with the faults of every row (they are kept too, without the rows).
+    Where a challenger cannot answer, the log says so and the champion does. A shadow is told once the caller's answers
+    are kept. `began` is the time of `time.perf_counter` at which the request came. Raises SchemaError with the faults
+    of every row (they are kept too, without the rows).
     """
+    log = site.log
     try:
         with step("conform"):
             conforming = conform(route.served.deployed, rows)
@@ -82,15 +60,16 @@ def predict_rows(
         if not isinstance(problem, SchemaError):
             logger.exception("version %s failed, and the champion answered", route.served.version.number)
         # Outside the experiment: these rows were chosen by having failed.
-        return predict_rows(Route(route.instead), rows, log, began=began, source=source)
-    if log is None:
-        return answers, Pending(None)
-    now = datetime.now(UTC)
-    pending = Pending(partial(answers.keep, log, _entry(route, now, _since(began), source)))
-    if route.shadow is not None and shadows is not None:
-        table = answers.table if isinstance(answers, TableAnswers) else None
-        shadowed = Shadowed(route, route.shadow, rows, answers.ids, now, log, table)
-        pending.then.append(partial(shadows.offer, shadowed))
+        return answer_rows(site, Route(route.instead), rows, began=began, source=source)
+    pending = Pending()
+    if log is not None:
+        now = datetime.now(UTC)
+        pending.keep = partial(answers.keep, log, _entry(route, now, _since(began), source))
+        if route.shadow is not None:
+            table = answers.table if isinstance(answers, TableAnswers) else None
+            shadowed = Shadowed(route, route.shadow, rows, answers.ids, now, log, table)
+            pending.then.append(partial(site.shadows.offer, shadowed))
+    pending.then.append(partial(_count, site.meter, answers))
     return answers, pending
 
 
@@ -188,7 +167,7 @@ def _warnings_of(item: ConformingRow) -> tuple[str, ...]:
     return tuple(fault.message for fault in item.warnings)
 
 
-def count(meter: Meter, answers: Answers) -> None:
+def _count(meter: Meter, answers: Answers) -> None:
     """Predictions by class, as the metrics show them (regression has no classes)."""
     version = answers.served.version
     by_class = answers.served.model.task.is_classification

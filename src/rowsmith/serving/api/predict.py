@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -19,7 +18,7 @@ from rowsmith.serving.errors import MAX_FAULTS, Problem
 from rowsmith.serving.exchange import JSON_TYPE, Reply
 from rowsmith.serving.explaining import explain, require_explainable
 from rowsmith.serving.hot import Hot
-from rowsmith.serving.predictor import count, predict_rows
+from rowsmith.serving.predictor import answer_rows
 from rowsmith.serving.services import Services
 from rowsmith.serving.steps import step
 from rowsmith.types import JsonObject
@@ -45,8 +44,7 @@ def answer(site: Services, environ: WSGIEnvironment, name: str | None = None, re
     route = site.route(environ, rows, name=name, ref=ref)
     if wants_explanations:
         require_explainable(route.served, len(rows))
-    answers, pending = predict_rows(route, rows, site.log, began=began, shadows=site.shadows)
-    pending.then.append(partial(count, site.meter, answers))
+    answers, pending = answer_rows(site, route, rows, began=began)
     if ARROW_TYPE in environ.get("HTTP_ACCEPT", "") and not wants_explanations:
         return Reply(write_table(answers.to_frame()), ARROW_TYPE, pending=pending)
     return Reply(orjson.dumps(_document(answers, wants_explanations)), pending=pending)

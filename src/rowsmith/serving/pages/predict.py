@@ -15,7 +15,7 @@ from rowsmith.serving.champion import Route, Served
 from rowsmith.serving.pages.answer import AnswerView, view_of
 from rowsmith.serving.pages.forms import FIRST_FIELDS, fields_of, row_of, typical_values
 from rowsmith.serving.pages.snippets import curl
-from rowsmith.serving.predictor import answer_rows, conform, count, predict
+from rowsmith.serving.predictor import answer_rows, conform, predict
 from rowsmith.serving.services import services
 from rowsmith.serving.version_files import ranked_columns
 
@@ -40,10 +40,10 @@ def submit() -> Response:
     served = site.champion.current()
     row = row_of(served.inputs, request.form)
     try:
-        answers = answer_rows(Route(served), [row], site.log, began=began, source="page")
+        answers, pending = answer_rows(site, Route(served), [row], began=began, source="page")
     except SchemaError as problem:
         return make_response(_page(served, request.form, _by_column(problem), None), 422)
-    count(site.meter, answers)
+    pending.settle()
     assert isinstance(answers, RowAnswers)  # one row is no table
     answer = view_of(served, answers.predictions[0], row, id=answers.ids[0])
     return make_response(_page(served, request.form, {}, answer, row))

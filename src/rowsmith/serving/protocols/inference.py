@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -16,7 +17,7 @@ from rowsmith.serving.champion import Served
 from rowsmith.serving.endpoint import flask_view
 from rowsmith.serving.errors import Problem
 from rowsmith.serving.exchange import JSON_TYPE, Reply
-from rowsmith.serving.predictor import answer_rows, count
+from rowsmith.serving.predictor import answer_rows
 from rowsmith.serving.protocols.metadata import inputs_of, outputs_of
 from rowsmith.serving.protocols.tensors import (
     BINARY_TYPE,
@@ -96,11 +97,8 @@ def infer(site: Services, environ: WSGIEnvironment, name: str, ref: str | None =
         document = parse(text)
         columns = [column.name for column in _served(site, name, ref).inputs.features]
         rows = rows_of(_tensors(document, raw), columns, max_rows=site.settings.max_rows)
-    answers = answer_rows(
-        site.route(environ, rows, name=name, ref=ref), rows, site.log, began=began, shadows=site.shadows
-    )
-    count(site.meter, answers)
-    return _reply(document, answers, name)
+    answers, pending = answer_rows(site, site.route(environ, rows, name=name, ref=ref), rows, began=began)
+    return replace(_reply(document, answers, name), pending=pending)
 
 
 def _divided(body: bytes, length: str | None) -> tuple[bytes, bytes]:

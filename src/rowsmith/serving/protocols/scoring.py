@@ -10,7 +10,6 @@ import io
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -24,7 +23,7 @@ from rowsmith.serving.endpoint import flask_view
 from rowsmith.serving.errors import Problem
 from rowsmith.serving.exchange import CSV_TYPE, JSON_TYPE, Reply
 from rowsmith.serving.hot import Hot
-from rowsmith.serving.predictor import count, predict_rows
+from rowsmith.serving.predictor import answer_rows
 from rowsmith.serving.services import Services
 from rowsmith.serving.steps import step
 from rowsmith.types import JsonObject
@@ -48,8 +47,7 @@ def invocations(site: Services, environ: WSGIEnvironment) -> Reply:
     began = time.perf_counter()
     with step("parse"):
         rows = _read(site, environ)
-    answers, pending = predict_rows(site.route(environ, rows), rows, site.log, began=began, shadows=site.shadows)
-    pending.then.append(partial(count, site.meter, answers))
+    answers, pending = answer_rows(site, site.route(environ, rows), rows, began=began)
     return replace(_reply(answers, environ.get("HTTP_ACCEPT", "")), pending=pending)
 
 
