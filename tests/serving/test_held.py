@@ -144,6 +144,21 @@ def counted(asked: Asked, name: str) -> float:
     return sum(value for key, value in asked.site.meter.totals().items() if key[0] == name)
 
 
+def test_who_has_an_answer_finds_it_counted(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[float] = []
+    send = Protocol.response_bytes
+
+    def look(protocol: Protocol, *answer: Any) -> None:
+        counts.append(counted(asked, "requests"))
+        send(protocol, *answer)
+
+    monkeypatch.setattr(Protocol, "response_bytes", look)
+    for number in range(1, 4):
+        asked({"row": a_row()})
+        assert eventually(lambda number=number: len(counts) == number)  # type: ignore[misc]
+    assert counts == [1, 2, 3]
+
+
 @pytest.mark.parametrize("encoding", ["", "gzip"])
 def test_what_the_log_refuses_is_a_problem_with_the_same_head(
     asked: Asked, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, encoding: str

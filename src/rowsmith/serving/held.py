@@ -40,14 +40,14 @@ def may_be_held(environ: WSGIEnvironment, size: int) -> bool:
 class Held:
     """Stands before the object of granian that sends the answer to a request."""
 
-    __slots__ = ("_asked", "_protocol", "_request_id", "pending", "sent")
+    __slots__ = ("_asked", "_protocol", "_request_id", "before", "pending")
 
     def __init__(self, protocol: Any) -> None:
         self._protocol = protocol
         self.pending: Pending | None = None
         """What the answer waits for, where it does."""
-        self.sent: Callable[[int], object] | None = None
-        """Told the status of an answer that had to wait."""
+        self.before: Callable[[int], object] | None = None
+        """Told the status of an answer that had to wait, right before it is sent: who has it finds it counted."""
 
     def hold(self, pending: Pending, asked: str) -> None:
         """The answer to what was `asked` (method and path) waits; it is not sent yet."""
@@ -74,10 +74,12 @@ class Held:
             status, body = reply.status, reply.body
             headers = [item for item in headers if item[0] not in HEAD_OF_BODY]
             headers += [("Content-Type", reply.content_type), ("Content-Length", str(len(body))), *reply.headers]
-        self._protocol.response_bytes(status, headers, body)
-        sent, self.sent = self.sent, None
-        if sent is not None:
-            sent(status)
+        before, self.before = self.before, None
+        try:
+            if before is not None:
+                before(status)
+        finally:
+            self._protocol.response_bytes(status, headers, body)
 
 
 def hold_answers() -> None:

@@ -76,7 +76,7 @@ def _observed(application: WSGIApplication, meter: Meter, traces: Traces, lag: _
             if held is None or held.pending is None:
                 write_down(status)
             else:
-                held.sent = write_down
+                held.before = write_down
             return answer
         finally:
             REQUEST_ID.reset(token)
