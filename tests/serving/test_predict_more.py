@@ -268,3 +268,8 @@ def test_no_other_site_may_ask_unless_it_is_named(binary_project: Project) -> No
         assert answered.status_code == (200 if allowed else 403)
         assert form.status_code == 403, "pages are for this site alone"
         assert "Access-Control-Allow-Credentials" not in answered.headers
+
+
+def test_a_length_beyond_all_numbers_is_no_fault_of_the_server(client: FlaskClient) -> None:
+    response = client.post("/api/v1/predict", json={"row": a_row()}, environ_overrides={"CONTENT_LENGTH": "9" * 5000})
+    assert 400 <= response.status_code < 500

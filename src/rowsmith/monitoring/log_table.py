@@ -9,7 +9,6 @@ rows as if each had been logged by itself.
 from __future__ import annotations
 
 import io
-import os
 import time
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ import polars as pl
 from rowsmith.errors import StorageError
 from rowsmith.monitoring.log_entries import LogEntry, Row, row_of
 from rowsmith.monitoring.log_privacy import Privacy
+from rowsmith.monitoring.random_digits import random_digits
 
 ID_DIGITS, NUMBER_DIGITS = 26, 6
 """An id of a row has 32 hexadecimal digits, like that of any prediction."""
@@ -81,7 +81,7 @@ class Content:
 
 def new_table_id() -> str:
     """Unique everywhere, and growing: the digits of milliseconds that any id begins with, and chance."""
-    return f"{time.time_ns() // 1_000_000:012x}{os.urandom((ID_DIGITS - 12) // 2).hex()}"
+    return f"{time.time_ns() // 1_000_000:012x}{random_digits(ID_DIGITS - 12)}"
 
 
 def ids_of(table: str, rows: int, erased: Set[int] = frozenset()) -> list[str]:

@@ -22,7 +22,7 @@ MakeEntry: TypeAlias = Callable[..., LogEntry]
 """Makes entries of what those of a request have in common, and what is given."""
 
 
-@dataclass(slots=True)  # not frozen, which would cost each request more than all else about it
+@dataclass(slots=True)  # not frozen, since one is made for each request
 class RowAnswers:
     """Predictions in the order of the rows, each with the id that its true outcome is reported under."""
 

@@ -78,7 +78,7 @@ class Served:
         return {"name": self.version.name, "version": self.version.number}
 
 
-@dataclass(slots=True)  # not frozen, which would cost each request more than all else about it
+@dataclass(slots=True)  # not frozen, since one is made for each request
 class Route:
     """Who answers one request, and as whom. `experiment` and `unit` are set while a traffic rule is in force.
 

@@ -12,7 +12,7 @@ JSON_TYPE = "application/json"
 CSV_TYPE = "text/csv"
 
 
-@dataclass(slots=True)  # not frozen, which would cost each request more than all else about it
+@dataclass(slots=True)  # not frozen, since one is made for each request
 class Reply:
     body: bytes
     content_type: str = JSON_TYPE

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import http
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from flask import Flask
@@ -68,7 +68,8 @@ def _answer(hot: Hot, site: Services, admit: Admit, environ: WSGIEnvironment) ->
         if reply.pending is None or may_be_held(environ, len(reply.body)):
             return reply
         reply.pending.settle()
-        return replace(reply, pending=None)
+        reply.pending = None
+        return reply
     except Exception as error:
         # The edge of the server: whatever is raised becomes a problem document, as Flask's handlers make it.
         return reply_of(problem_of(error, f"POST {hot.path}"))

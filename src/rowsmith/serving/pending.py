@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from rowsmith.serving.steps import step
 
 Act: TypeAlias = Callable[[], Any]
-Tell: TypeAlias = Callable[[Exception | None], object]
+OnSettled: TypeAlias = Callable[[Exception | None], object]
 """Told None when the answer may be given, else why not."""
 
 
@@ -30,14 +30,14 @@ class Pending:
                 self.keep()
         self._finish()
 
-    def settle_later(self, tell: Tell) -> None:
+    def settle_later(self, tell: OnSettled) -> None:
         """May return before anything is told, which then is done in some other thread."""
         if self.keep is None:
             self._told(tell, None)
         else:
             self.keep(tell=partial(self._told, tell))
 
-    def _told(self, tell: Tell, problem: Exception | None) -> None:
+    def _told(self, tell: OnSettled, problem: Exception | None) -> None:
         if problem is None:
             try:
                 self._finish()

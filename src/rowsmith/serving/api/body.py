@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # A row in rows is three levels deep. More is no row, and would exhaust the stack of whatever walks through it.
 MAX_DEPTH = 32
+MOST_DIGITS = 18
 CONSTANTS = (b"NaN", b"Infinity")
 STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
@@ -112,7 +113,8 @@ def read_bytes(environ: WSGIEnvironment, *, max_bytes: int) -> bytes:
 def _promised(environ: WSGIEnvironment) -> int | None:
     """The length of the body, where the caller said it."""
     given = environ.get("CONTENT_LENGTH", "")
-    if given.isascii() and given.isdecimal() and "HTTP_TRANSFER_ENCODING" not in environ:
+    is_plain = given.isascii() and given.isdecimal() and len(given) <= MOST_DIGITS
+    if is_plain and "HTTP_TRANSFER_ENCODING" not in environ:
         return int(given)  # what the other would say, too, at a fifth of the price
     return get_content_length(given, environ.get("HTTP_TRANSFER_ENCODING"))
 
